@@ -1,0 +1,1 @@
+"""Foreign formats, mapped to events before they reach a topic."""
