@@ -1,0 +1,445 @@
+"""The fold: a conversation is what its facts say, in whatever order they came.
+
+What depends on order is read from the effects sorted by moment, one `_step` each. While facts arrive in order, the step is
+taken at once; a fact that arrives late is only noted, and the next `settle` reads the whole sequence again. So the state
+after any arrival is the state after the sorted one, by construction.
+
+Cached conversations are many: effects are kept as msgpack, identities as 16 bytes each, absent values are shared.
+"""
+
+import sys
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from xxhash import xxh3_64_digest
+
+from processors import effects as code
+from processors.effects import Effect, Effects
+from processors.language import LETTERS_ENOUGH, TEXTS_ENOUGH, detect, letters
+from schemas.conversation import MAX_CAUSES, Version
+from schemas.facts import Key
+from schemas.wire import WireEvent
+
+FOLD_REVISION: Final = 1
+"""Grows (to 127) when a column rule in this code changes, the language detector and user agent data included."""
+
+DAY: Final = 86_400_000
+NEVER: Final = -1
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
+_intern = sys.intern
+
+
+class Fact(NamedTuple):
+    """One event with its identity: `at` in epoch milliseconds, `digest` xxh3-128 of the payload.
+
+    `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest.
+    """
+
+    event: WireEvent
+    at: int
+    digest: bytes
+    pair: bytes
+
+
+def pair_of(event_id: str, digest: bytes) -> bytes:
+    """Make the short identity of a fact."""
+    return xxh3_64_digest(event_id.encode()) + digest[:8]
+
+
+class Conversation:
+    """What is known of one conversation; equal sets of facts give equal conversations.
+
+    Times are epoch milliseconds, NEVER when there is none. `written` is the version that this worker has itself brought
+    to the table, `stored_day` the day under which the table's row stands, `idle_until` the closes_at of a stored idle
+    close: that close stands while a newly computed closes_at is not later.
+    """
+
+    __slots__ = (
+        "activity",
+        "agents",
+        "assigned_to",
+        "assistants",
+        "at",
+        "attributes",
+        "causes",
+        "cells",
+        "channel",
+        "claimed",
+        "correction",
+        "cut",
+        "days",
+        "device",
+        "disordered",
+        "effects",
+        "ended",
+        "erasures",
+        "escalated",
+        "facts",
+        "feedback",
+        "id",
+        "idle_until",
+        "key",
+        "known",
+        "label",
+        "label_id",
+        "label_reason",
+        "labelled_at",
+        "labelled_by",
+        "language",
+        "letters",
+        "location",
+        "log",
+        "logged",
+        "message_at",
+        "names",
+        "partition",
+        "questions",
+        "rating",
+        "seen",
+        "seq",
+        "session_start",
+        "sessions",
+        "size",
+        "started",
+        "stored_day",
+        "subtopic",
+        "tagged",
+        "team",
+        "texts",
+        "topic",
+        "user_agent",
+        "user_at",
+        "user_id",
+        "user_name",
+        "users",
+        "written",
+    )
+
+    def __init__(self, key: Key, partition: int, effects: Effects) -> None:
+        """`partition`: the home partition, whose clock closes the conversation."""
+        self.key = key
+        self.partition = partition
+        self.effects = effects
+        self.known = b""
+        self.log = b""
+        self.logged = 0
+        self.facts = 0
+        self.erasures = 0
+        self.cut = NEVER
+        self.days: tuple[int, ...] = ()
+        self.written = NEVER
+        self.stored_day = NEVER
+        self.idle_until = NEVER
+        self.size = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what the sequence said: the state before its first effect."""
+        self.disordered = False
+        self.at = NEVER
+        self.seq = 0
+        self.id = ""
+        self.started = self.activity = self.session_start = self.user_at = self.message_at = NEVER
+        self.sessions = self.users = self.assistants = self.agents = 0
+        self.ended: tuple[int, ...] = ()
+        self.questions = b""
+        self.texts: tuple[str, ...] = ()
+        self.letters = 0
+        self.user_id = self.user_name = self.channel = self.device = self.user_agent = self.location = ""
+        self.language = self.topic = self.subtopic = ""
+        self.names: dict[str, str] | None = None
+        self.attributes: dict[str, str] | None = None
+        self.rating: int | None = None
+        self.feedback = ""
+        self.escalated = self.claimed = False
+        self.assigned_to = self.team = ""
+        self.tagged = b""
+        self.causes: tuple[tuple[str, str, str, float | None], ...] = ()
+        self.label = self.correction = self.label_id = self.labelled_by = self.label_reason = ""
+        self.labelled_at = NEVER
+        self.seen: int | None = None
+        self.cells: tuple[Any, ...] | None = None
+
+    @classmethod
+    def of(cls, key: Key, partition: int, effects: Effects, facts: Iterable[Fact]) -> "Conversation":
+        """Fold a set of facts: apply the cut, choose among copies, sort, read.
+
+        The only way in for erasures and for ids with two contents; everything else may also be added one by one.
+        """
+        conversation = cls(key, partition, effects)
+        facts = sorted(facts, key=_moment_of_fact)
+        if len({fact.event.id for fact in facts}) == len(facts) and not any(f.event.kind == code.ERASED for f in facts):
+            for fact in facts:  # the usual case: as many ids as facts, nothing erased
+                conversation.add(fact.event, fact.at, fact.pair[:8], fact.pair)
+            return conversation
+        distinct: dict[tuple[str, bytes], Fact] = {(fact.event.id, fact.digest): fact for fact in facts}
+        erasures = [fact for fact in distinct.values() if fact.event.kind == code.ERASED]
+        conversation.erasures = len(erasures)
+        conversation.cut = max((fact.at for fact in erasures), default=NEVER)
+        conversation.days = tuple(
+            sorted({fact.at // DAY for fact in distinct.values() if not fact.event.kind.startswith("label.")})
+        )
+        counting = [fact for fact in distinct.values() if fact.event.kind != code.ERASED and fact.at > conversation.cut]
+        conversation.facts = len(counting)
+        chosen: dict[str, Fact] = {}
+        for fact in counting:
+            other = chosen.get(fact.event.id)
+            if other is None or (fact.at, fact.digest) < (other.at, other.digest):
+                chosen[fact.event.id] = fact
+        conversation.known = b"".join([fact.pair for fact in (*erasures, *counting)])
+        for fact in sorted(chosen.values(), key=_moment_of_fact):
+            effect = effects(fact.event, fact.at, conversation._wants_text(fact.at))
+            assert effect is not None
+            conversation._append(effect)
+        return conversation
+
+    def _wants_text(self, at: int) -> bool:
+        """Whether the text of a user message at `at` may be needed to detect the language.
+
+        A text behind the first ones that are enough stays behind them, whatever comes later; one that arrives late may
+        belong among them.
+        """
+        return not self.language and (
+            (self.letters < LETTERS_ENOUGH and len(self.texts) < TEXTS_ENOUGH) or self.disordered or at <= self.at
+        )
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a row: a conversation or message event counts."""
+        return self.started != NEVER
+
+    @property
+    def version(self) -> int:
+        """The version of the row but for the revisions and the closed bit."""
+        return (min(self.erasures, 255) << Version.ERASURE_SHIFT) + (self.facts << Version.FACT_SHIFT)
+
+    def add(self, event: WireEvent, at: int, name: bytes, pair: bytes) -> bool:
+        """Fold one fact in; True when it was new. `name` is the first half of `pair`, the hash of the id.
+
+        Raises Reload when the set has to be read as a whole: an erasure, or a second content of an id. A fact at or
+        before the cut raises Erased: it must not be stored again.
+        """
+        known = self.known
+        if known.find(name) >= 0:
+            if known.find(pair) >= 0:
+                return False
+            raise Reload
+        effect = self.effects(event, at, False if self.language else self._wants_text(at))
+        if effect is None:
+            raise Reload
+        if at <= self.cut:
+            raise Erased
+        self.known = known + pair
+        self.facts += 1
+        day = at // DAY
+        if day not in self.days and effect[3] < code.LABELLED:
+            self.days = (*self.days, day)
+        self._append(effect)
+        return True
+
+    def _append(self, effect: Effect) -> None:
+        """Note an effect; take its step at once when it is the latest."""
+        self.log += _pack(effect)
+        self.logged += 1
+        if self.disordered:
+            return
+        at = effect[0]
+        if at < self.at or (at == self.at and (effect[1], effect[2]) < (self.seq, self.id)):
+            self.disordered = True
+            return
+        self._step(effect)
+
+    def settle(self) -> None:
+        """Bring the state to what the sorted sequence says."""
+        if not self.disordered:
+            return
+        sequence = _unpack(_array_head(self.logged) + self.log)
+        sequence.sort(key=_moment)
+        self._begin()
+        for effect in sequence:
+            self._step(effect)
+
+    def detected_language(self) -> str:
+        """Name the language that the first user messages are in, '' when they say too little."""
+        return detect(self.texts)
+
+    def _step(self, effect: Effect) -> None:
+        at = self.at = effect[0]
+        self.seq = effect[1]
+        self.id = effect[2]
+        kind = effect[3]
+        if self.started < 0 and kind < code.LABELLED:
+            self.started = at
+        if kind > code.SYSTEM:
+            self.cells = None
+            _STEPS[kind](self, effect)
+            return
+        role = kind
+        said, tags = effect[4], effect[5]
+        if said:
+            language, topic, subtopic = said
+            if language and language != self.language:
+                self.language = _intern(language)
+                self.cells = None
+            if (topic and topic != self.topic) or (subtopic and subtopic != self.subtopic):
+                self._subject(topic, subtopic)
+        if tags:
+            self._tag(effect[2], [(effect[2], *tag) for tag in tags])
+        if role == code.SYSTEM:
+            return
+        activity = self.activity
+        if activity < 0:
+            self.sessions = 1
+            self.session_start = at
+        elif at - activity >= self.effects.gap or (
+            role == code.USER and self.ended and any(self.user_at <= ended < at for ended in self.ended)
+        ):
+            self.sessions += 1
+            self.session_start = at
+        self.activity = at
+        if role == code.USER:
+            self.users += 1
+            self.user_at = self.message_at = at
+            question = effect[6]
+            if question is not None:
+                key = question.to_bytes(8)
+                if self.questions.find(key) < 0:
+                    self.questions += key
+            if len(effect) > 7 and self.letters < LETTERS_ENOUGH and len(self.texts) < TEXTS_ENOUGH:
+                self.texts = (*self.texts, effect[7])
+                self.letters += letters(effect[7])
+                self.cells = None
+        elif role == code.ASSISTANT:
+            self.assistants += 1
+            self.message_at = at
+        else:
+            self.agents += 1
+            if not self.claimed or not self.escalated:
+                self.claimed = self.escalated = True
+                self.cells = None
+
+    def _subject(self, topic: str, subtopic: str) -> None:
+        if topic and topic != self.topic:
+            self.topic = _intern(topic)
+            self.subtopic = ""
+        if subtopic:
+            self.subtopic = _intern(subtopic)
+        self.cells = None
+
+    def _tag(self, message: str, causes: list[tuple[str, str, str, float | None]]) -> None:
+        key = xxh3_64_digest(message.encode())
+        if self.tagged.find(key) < 0:
+            self.tagged += key
+        if len(self.causes) < MAX_CAUSES:
+            self.causes = (*self.causes, *causes)[:MAX_CAUSES]
+        self.cells = None
+
+    def _reported(self, effect: Effect) -> None:
+        self._tag(effect[4], [(effect[2], "reported", effect[5], effect[6])])
+
+    def _profile(self, effect: Effect) -> None:
+        _, _, _, _, user, name, channel, device, agent, location, language, topic, subtopic, attributes = effect
+        if user or name:
+            self._user(user, name)
+        if channel:
+            self.channel = _intern(channel)
+        if device:
+            self.device = _intern(device)
+        if agent:
+            self.user_agent = agent
+        if location:
+            self.location = _intern(location)
+        if language:
+            self.language = _intern(language)
+        if topic or subtopic:
+            self._subject(topic, subtopic)
+        if attributes:
+            self.attributes = {**self.attributes, **attributes} if self.attributes else attributes
+
+    def _user(self, user: str, name: str) -> None:
+        """Keep the names of all users, so that one who comes back is known again."""
+        if user and user != self.user_id:
+            if self.user_id:
+                self.names = {**(self.names or {}), self.user_id: self.user_name}
+                self.user_name = (self.names or {}).get(user, "")
+            self.user_id = user
+        if name:
+            self.user_name = name
+
+    def _escalated(self, _effect: Effect) -> None:
+        self.escalated = True
+
+    def _assigned(self, effect: Effect) -> None:
+        self.assigned_to, self.team = effect[4], effect[5]
+        if self.assigned_to:
+            self.claimed = True
+
+    def _rated(self, effect: Effect) -> None:
+        if effect[4] is not None:
+            self.rating = effect[4]
+        if effect[5]:
+            self.feedback = effect[5]
+
+    def _ended(self, effect: Effect) -> None:
+        self.ended = (*self.ended, effect[0])
+
+    def _labelled(self, effect: Effect) -> None:
+        self.labelled_at, self.label_id = effect[0], effect[2]
+        _, _, _, _, self.label, self.correction, self.labelled_by, self.label_reason, self.seen = effect
+
+    def _cleared(self, effect: Effect) -> None:
+        self.labelled_at, self.label_id = effect[0], effect[2]
+        self.label = self.correction = ""
+        self.labelled_by, self.label_reason = effect[4], effect[5]
+        self.seen = None
+
+    def measure(self) -> int:
+        """Estimate the bytes that this conversation holds in memory, its place in the cache included."""
+        size = _BASE_BYTES + len(self.known) + len(self.log) + len(self.questions) + len(self.user_agent)
+        if self.texts or self.feedback or self.correction:
+            size += sum(map(len, self.texts)) + len(self.feedback) + len(self.correction)
+        if self.attributes:
+            size += 300 + 150 * len(self.attributes)
+        if self.causes:
+            size += 200 * len(self.causes)
+        return size
+
+
+_BASE_BYTES: Final = 1_500
+"""Slots, integers, the key and the dictionary entry; checked against tracemalloc in the tests."""
+
+
+class Reload(Exception):  # noqa: N818  (an instruction, not an error)
+    """The conversation has to be folded from its whole set of facts."""
+
+
+class Erased(Exception):  # noqa: N818  (an instruction, not an error)
+    """The fact lies at or before the cut of an erasure: it does not count and is not to be stored."""
+
+
+_moment = itemgetter(0, 1, 2)
+
+
+def _moment_of_fact(fact: Fact) -> tuple[int, int, str]:
+    return fact.at, fact.event.seq or 0, fact.event.id
+
+
+def _array_head(length: int) -> bytes:
+    """MessagePack's head of an array of so many items."""
+    return b"\xdd" + length.to_bytes(4)
+
+
+_STEPS: Final = {
+    code.REPORTED: Conversation._reported,  # noqa: SLF001
+    code.PROFILE: Conversation._profile,  # noqa: SLF001
+    code.ESCALATED: Conversation._escalated,  # noqa: SLF001
+    code.ASSIGNED: Conversation._assigned,  # noqa: SLF001
+    code.RATED: Conversation._rated,  # noqa: SLF001
+    code.ENDED: Conversation._ended,  # noqa: SLF001
+    code.LABELLED: Conversation._labelled,  # noqa: SLF001
+    code.CLEARED: Conversation._cleared,  # noqa: SLF001
+}

@@ -1,0 +1,58 @@
+"""The algebra of the fold: any order, any duplication, any division into batches gives the row that the oracle gives."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import oracle
+from tests.builders import Event, line
+from tests.processors.folding import PLAIN_RULES, expected, fact, one_by_one, rows_of, whole
+from tests.strategies import conversations
+
+SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _oracle(events: list[Event], clock: int | None) -> list[dict[str, Any]]:
+    rows = oracle.rows([line(event) for event in events], PLAIN_RULES, clock)
+    return [row for row in map(expected, rows.values()) if row is not None]
+
+
+_clocks = st.none() | st.integers(1_767_000_000_000, 1_768_500_000_000)
+
+
+@SETTINGS
+@given(conversations(), _clocks)
+def test_the_fold_gives_the_rows_of_the_oracle(events: list[Event], clock: int | None) -> None:
+    assert rows_of([whole([fact(line(event)) for event in events])], clock) == _oracle(events, clock)
+
+
+@SETTINGS
+@given(conversations(), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_any_permutation_and_duplication_gives_equal_rows(events: list[Event], random: Any, settle_every: int) -> None:
+    facts = [fact(line(event)) for event in events]
+    shuffled = facts + random.choices(facts, k=len(facts) // 2)
+    random.shuffle(shuffled)
+    assert rows_of([one_by_one(shuffled, settle_every=settle_every)]) == rows_of([whole(facts)])
+
+
+@SETTINGS
+@given(conversations(), st.data())
+def test_an_eviction_and_reload_at_any_point_changes_nothing(events: list[Event], data: st.DataObject) -> None:
+    facts = [fact(line(event)) for event in events]
+    cut = data.draw(st.integers(1, len(facts)))
+    reloaded = whole([*facts[:cut], *facts[cut : cut + 1]])
+    rest = facts[cut + 1 :]
+    # What is evicted is read back as a set; the reloaded conversation goes on with what follows.
+    from processors.conversation import Erased, Reload
+
+    seen = facts[: cut + 1]
+    for one in rest:
+        seen.append(one)
+        try:
+            reloaded.add(one.event, one.at, one.pair[:8], one.pair)
+        except Reload:
+            reloaded = whole(seen)
+        except Erased:
+            continue
+    assert rows_of([reloaded]) == rows_of([whole(facts)])
