@@ -1,0 +1,271 @@
+"""The way in: a batch of records becomes facts, dead letters, or records on their way home.
+
+No exception leaves a batch. What can never succeed becomes a dead letter with its reason; everything else is counted.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+from xxhash import xxh3_64_digest, xxh3_128_digest
+
+from processors import measures
+from processors.cache import Cache
+from processors.conversation import Erased, Fact, Reload
+from processors.epoch import Epoch, Homeward
+from processors.measures import Metrics
+from processors.poison import Poison
+from processors.records import Producer, Record
+from schemas.dead_letters import DeadLetter
+from schemas.events import FUTURE_TOLERANCE
+from schemas.facts import FactColumns
+from schemas.failures import Invalid, Reason
+from schemas.partitioning import home_partitions
+from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
+from schemas.wire import WIRE, WireEvent, decode, decode_all
+
+_ALLOWED: Final = {topic.name: frozenset(WIRE[kind] for kind in topic.types) for topic in TOPICS}
+
+
+class _Names(msgspec.Struct):
+    """As much of a bad record as an erasure needs to find it."""
+
+    assistant: str = ""
+    conversation_id: str = ""
+
+
+_names = msgspec.json.Decoder(_Names).decode
+
+
+class _Batch:
+    """Good records of one batch, in columns of one length."""
+
+    __slots__ = ("assistants", "events", "records", "times")
+
+    def __init__(
+        self, records: Sequence[Record], events: list[WireEvent], times: list[int], assistants: list[str]
+    ) -> None:
+        self.records = records
+        self.events = events
+        self.times = times
+        self.assistants = assistants
+
+    def without(self, places: set[int]) -> "_Batch":
+        keep = [i for i in range(len(self.events)) if i not in places]
+        return _Batch(
+            [self.records[i] for i in keep],
+            [self.events[i] for i in keep],
+            [self.times[i] for i in keep],
+            [self.assistants[i] for i in keep],
+        )
+
+
+class Intake:
+    """Takes batches of one worker into the epoch. `partitions` is the number of partitions of both topics."""
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        producer: Producer,
+        metrics: Metrics,
+        poison: Poison,
+        default_assistant: str | None,
+        now: Callable[[], int],
+    ) -> None:
+        self.partitions = 1
+        self._cache = cache
+        self._producer = producer
+        self._metrics = metrics
+        self._poison = poison
+        self._default = default_assistant
+        self._now = now
+
+    def take(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Fold a batch into the epoch. Nothing is acknowledged before the epoch is flushed."""
+        bad_before = len(epoch.letters)
+        batch = self._read_all(topic, records)
+        if batch is None:
+            batch = self._read_each(epoch, topic, partition, records)
+        batch = self._keep_home(epoch, topic, partition, batch)
+        if batch.events:
+            self._fold(epoch, topic, partition, batch)
+        bad = len(epoch.letters) - bad_before
+        epoch.records_taken += len(records)
+        epoch.frontier[topic, partition] = records[-1].offset + 1
+        if topic == LABELS.name:
+            epoch.urgent = True
+        self._metrics.count(measures.RECORDS, len(records), topic)
+        if self._poison.seen(topic, partition, len(records) - bad, bad):
+            self._metrics.gauge(measures.POISONED, (topic, partition) in self._poison.partitions, topic, str(partition))
+
+    def _read_all(self, topic: str, records: Sequence[Record]) -> _Batch | None:
+        """Read a batch in which nothing is wrong; None when something needs a look."""
+        decoded = decode_all([record.value or b"" for record in records])
+        if decoded is None:
+            return None
+        events, times = decoded
+        if not {event.__class__ for event in events} <= _ALLOWED[topic]:
+            return None
+        if max(times) > min([record.timestamp for record in records]) + FUTURE_TOLERANCE:
+            return None
+        default = self._default or ""
+        assistants: list[str] = [event.assistant or default for event in events]
+        if not all(assistants):
+            return None
+        return _Batch(records, events, times, assistants)
+
+    def _read_each(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> _Batch:
+        """Read record by record; the bad ones become dead letters."""
+        batch = _Batch([], [], [], [])
+        kept: list[Record] = []
+        for record in records:
+            try:
+                event, at = self._read(topic, record)
+            except Invalid as invalid:
+                self._bury(epoch, topic, partition, record, invalid)
+                continue
+            kept.append(record)
+            batch.events.append(event)
+            batch.times.append(at)
+            batch.assistants.append(event.assistant or self._default or "")
+        batch.records = kept
+        return batch
+
+    def _read(self, topic: str, record: Record) -> tuple[WireEvent, int]:
+        event, at = decode(record.value or b"")
+        if event.kind in WIRE and event.__class__ not in _ALLOWED[topic]:
+            raise Invalid(Reason.WRONG_TOPIC, f"{event.kind} belongs to {topic_of(event.kind).name}")
+        if at > record.timestamp + FUTURE_TOLERANCE:
+            raise Invalid(Reason.FUTURE_TIME, f"at is {(at - record.timestamp) / 1000:.0f} s after the record itself")
+        if not (event.assistant or self._default):
+            raise Invalid(Reason.INVALID, "assistant: absent, and no default is configured")
+        return event, at
+
+    def _bury(self, epoch: Epoch, topic: str, partition: int, record: Record, invalid: Invalid) -> None:
+        epoch.letters.append(dead_letter(topic, partition, record, invalid, self._default, self._now()))
+        self._metrics.count(measures.DEAD_LETTERS, 1, invalid.reason)
+
+    def _keep_home(self, epoch: Epoch, topic: str, partition: int, batch: _Batch) -> _Batch:
+        """Send home what lies in another than its home partition.
+
+        murmur2 costs more than the fold of an event, so it is asked once per conversation: whatever is in memory, or
+        waits to be loaded, was found at home before.
+        """
+        cached, waiting = self._cache, epoch.waiting
+        strange: dict[str, list[int]] = {}
+        for place, (assistant, event) in enumerate(zip(batch.assistants, batch.events, strict=True)):
+            conversation = event.conversation_id
+            key = (assistant, conversation)
+            if key not in cached and key not in waiting:
+                strange.setdefault(conversation, []).append(place)
+        if not strange:
+            return batch
+        ids = list(strange)
+        away: set[int] = set()
+        for conversation, home in zip(ids, home_partitions(ids, self.partitions), strict=True):
+            if home != partition:
+                away.update(strange[conversation])
+                for place in strange[conversation]:
+                    self._send_home(epoch, topic, partition, home, conversation, batch.records[place])
+        return batch.without(away) if away else batch
+
+    def _send_home(
+        self, epoch: Epoch, topic: str, partition: int, home: int, conversation: str, record: Record
+    ) -> None:
+        hops = next((int(value) for name, value in record.headers if name == HOPS_HEADER and value.isdigit()), 0)
+        if hops >= MAX_HOPS:
+            detail = f"sent home {hops} times; partition {home} of {self.partitions} never kept it"
+            self._bury(epoch, topic, partition, record, Invalid(Reason.NO_HOME, detail))
+            return
+        headers = [(name, value) for name, value in record.headers if name != HOPS_HEADER]
+        headers.append((HOPS_HEADER, str(hops + 1).encode()))
+        send: Callable[[], Awaitable[None]] = partial(
+            self._producer.send, topic, home, conversation.encode(), record.value or b"", headers, record.timestamp
+        )
+        epoch.homeward.append(Homeward(send, send()))
+        self._metrics.count(measures.SENT_HOME)
+
+    def _fold(self, epoch: Epoch, topic: str, partition: int, batch: _Batch) -> None:
+        events, times, records = batch.events, batch.times, batch.records
+        values = [record.value or b"" for record in records]
+        ids = [event.id for event in events]
+        conversations = [event.conversation_id for event in events]
+        digests = list(map(xxh3_128_digest, values))
+        names = [xxh3_64_digest(one.encode()) for one in ids]
+        pairs = [name + digest[:8] for name, digest in zip(names, digests, strict=True)]
+        keys = list(zip(batch.assistants, conversations, strict=True))
+        known: set[int] = set()
+        erased = 0
+        find, touched, waiting = self._cache.get, epoch.touched, epoch.waiting
+        place = -1
+        for key, event, at, name, pair in zip(keys, events, times, names, pairs, strict=True):
+            place += 1
+            conversation = find(key)
+            if conversation is None:
+                fact = Fact(event, at, digests[place], pair)
+                if key in waiting:
+                    waiting[key].append(fact)
+                else:
+                    waiting[key] = [fact]
+                continue
+            try:
+                if not conversation.add(event, at, name, pair):
+                    known.add(place)
+                touched[key] = conversation
+            except Reload:
+                self._cache.drop(key)
+                touched.pop(key, None)
+                epoch.dropped.add(key)
+                waiting.setdefault(key, []).append(Fact(event, at, digests[place], pair))
+            except Erased:
+                known.add(place)
+                erased += 1
+        facts = FactColumns(
+            batch.assistants,
+            conversations,
+            ids,
+            digests,
+            [event.kind for event in events],
+            times,
+            [event.seq or 0 for event in events],
+            [event.role for event in events],
+            [event.text or "" for event in events],
+            values,
+            [record.timestamp for record in records],
+        )
+        if known:
+            facts = facts.take([i for i in range(len(ids)) if i not in known])
+            records = [record for i, record in enumerate(records) if i not in known]
+            self._metrics.count(measures.DUPLICATES, len(known) - erased)
+            self._metrics.count(measures.ERASED, erased)
+        if records:
+            epoch.origins.append((len(epoch.records), topic, partition))
+            epoch.records.extend(records)
+            epoch.facts.extend(facts)
+
+
+def dead_letter(
+    topic: str, partition: int, record: Record, invalid: Invalid, default_assistant: str | None, now: int
+) -> DeadLetter:
+    """Make the dead letter of a record. `now`: epoch ms."""
+    value = record.value or b""
+    try:
+        names = _names(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        names = _Names()
+    return DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=record.offset,
+        key=record.key,
+        value=value,
+        digest=xxh3_128_digest(value),
+        reason=invalid.reason,
+        detail=invalid.detail,
+        assistant=names.assistant or default_assistant or "",
+        conversation_id=names.conversation_id,
+        recorded_at=record.timestamp,
+        failed_at=now,
+    )

@@ -1,0 +1,34 @@
+"""Records as they come from Kafka, and the way back to it."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+
+class Record(Protocol):
+    """A consumed record: aiokafka's own object, not copied. `timestamp` is in epoch milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Producer(Protocol):
+    """Produces records; used to send home what lies in another partition."""
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        timestamp_ms: int,
+    ) -> Awaitable[None]:
+        """Send one record; the awaitable ends when Kafka has acknowledged it and raises Unavailable otherwise."""

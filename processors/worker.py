@@ -1,0 +1,300 @@
+"""The worker: takes batches into an epoch, flushes epoch after epoch, commits behind them.
+
+It knows neither Faust nor Kafka: `processors.agents` gives it batches, assignments and the commit.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from processors import measures
+from processors.cache import Cache
+from processors.clock import PartitionClock, Tick
+from processors.effects import Effects
+from processors.epoch import Epoch
+from processors.flush import STALE_SECONDS, Flush
+from processors.intake import Intake
+from processors.measures import Metrics
+from processors.persistence import Abandoned, Persistence
+from processors.poison import Poison
+from processors.records import Producer, Record
+from schemas.rules import Rules
+from schemas.store import Reader, Writer
+from schemas.topics import EVENTS
+
+log = logging.getLogger(__name__)
+
+Commit = Callable[[], Awaitable[bool]]
+"""Commits what was acknowledged; False when the partitions are not ours any more or Kafka could not be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a worker flushes and closes. Times in seconds."""
+
+    interval: float = 1.0
+    urgent: float = 0.05
+    facts: int = 50_000
+    closing: float = 10.0
+    stale: float = STALE_SECONDS
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a worker has done since it started, for summaries, probes and the watchdog."""
+
+    records: int = 0
+    flushes: int = 0
+    rows: int = 0
+    closed: int = 0
+    beats: int = 0
+    waits: deque[float] = field(default_factory=lambda: deque(maxlen=200_000))
+    """Seconds from a record's Kafka timestamp to its row, of the latest facts."""
+
+
+class Worker:
+    """Owns the cache, the epoch in the making, and the clocks of its partitions."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        reader: Reader,
+        producer: Producer,
+        metrics: Metrics,
+        rules: Rules,
+        cache_bytes: int,
+        default_assistant: str | None = None,
+        pace: Pace | None = None,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`now`: the wall clock in epoch ms; it dates rows and dead letters and closes nothing."""
+        self.progress = Progress()
+        self.poison = Poison()
+        self.persistence = Persistence(writer, reader, metrics)
+        self.newest_rules = rules.revision
+        self.owned: frozenset[int] = frozenset()
+        self._metrics = metrics
+        self._rules = rules
+        self._pace = pace or Pace()
+        self._now = now
+        self._effects: dict[str, Effects] = {}
+        self._cache = Cache(cache_bytes)
+        self._intake = Intake(
+            cache=self._cache,
+            producer=producer,
+            metrics=metrics,
+            poison=self.poison,
+            default_assistant=default_assistant,
+            now=now,
+        )
+        self._epoch = Epoch()
+        self._clocks: dict[int, PartitionClock] = {}
+        self._flush: Flush | None = None
+        self._flushing = asyncio.Lock()
+        self._due = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing_due = 0.0
+        self._generation = 0
+        self._commit: Commit = _commit_nothing
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was taken is stored and committed."""
+        return not self._epoch and not self._flushing.locked()
+
+    @property
+    def cached(self) -> int:
+        """How many conversations are in memory."""
+        return len(self._cache)
+
+    def clocks(self) -> dict[int, int]:
+        """Give the clock of each owned partition that has one, in epoch ms."""
+        return {partition: clock.time for partition, clock in self._clocks.items() if clock.time is not None}
+
+    def rules_warning(self) -> str:
+        """Say that rows of newer rules were met, '' when none was."""
+        if self.newest_rules <= self._rules.revision:
+            return ""
+        return (
+            f"rows of rules revision {self.newest_rules} exist, this worker has {self._rules.revision}: "
+            "roll out the newer rules, then run `afterword rebuild --drifted`"
+        )
+
+    def assigned(self, owned: frozenset[int], partitions: int, generation: int, commit: Commit) -> None:
+        """Begin anew with these partitions of both topics: nothing of an earlier assignment is known any more."""
+        self._abandon()
+        self._epoch = Epoch()
+        self._cache.clear()
+        self.poison.clear()
+        self._intake.partitions = partitions
+        self._clocks = {partition: PartitionClock() for partition in owned}
+        self.owned = owned
+        self._generation = generation
+        self._commit = commit
+        self._room.set()
+
+    def answered(self, partition: int, tick: Tick, generation: int) -> None:
+        """Note that a fetch request of `assistant.events` was answered."""
+        clock = self._clocks.get(partition)
+        if clock is not None and generation == self._generation:
+            clock.answered(tick)
+
+    async def take(
+        self, topic: str, partition: int, records: Sequence[Record], acknowledge: Callable[[], object]
+    ) -> None:
+        """Take a batch; waits while the epoch is full and the one before it is still being flushed.
+
+        `acknowledge` is called once everything that the batch says is stored.
+        """
+        generation = self._generation
+        while not self._room.is_set():
+            await self._room.wait()
+        if generation != self._generation or partition not in self.owned:
+            return  # of an earlier assignment: whoever owns the partition now reads it again
+        epoch = self._epoch
+        self._intake.take(epoch, topic, partition, records)
+        epoch.acknowledge.append(acknowledge)
+        self.progress.records += len(records)
+        self.progress.beats += 1
+        if len(epoch.facts) >= self._pace.facts:
+            self._room.clear()
+            self._due.set()
+        elif epoch.urgent:
+            self._due.set()
+
+    def flush_soon(self) -> None:
+        """Flush within moments: somebody waits for the result."""
+        self._epoch.urgent = True
+        self._due.set()
+
+    async def run(self) -> None:
+        """Flush until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._due.wait(), self._pace.interval)
+            except TimeoutError:
+                pass
+            else:
+                if len(self._epoch.facts) < self._pace.facts:
+                    await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
+            self._due.clear()
+            await self.flush()
+
+    async def drain(self, seconds: float) -> bool:
+        """Flush and commit all that was taken; False when that took too long and was abandoned."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._epoch or self._flushing.locked():
+                    await self.flush()
+        except TimeoutError:
+            log.warning("what was taken could not be stored in %.0f s and will be read again", seconds)
+            self._abandon()
+            return False
+        return True
+
+    def _abandon(self) -> None:
+        if self._flush is not None:
+            self._flush.given_up.set()
+        self._generation = -1
+
+    async def flush(self, *, close: bool = False) -> None:
+        """Flush once: the epoch if it holds anything, then the idle closes when they are due (or asked for)."""
+        async with self._flushing:
+            try:
+                await self._flush_now(close=close)
+            except Abandoned:
+                log.warning("a flush was abandoned: its partitions are gone")
+            finally:
+                self._flush = None
+
+    async def _flush_now(self, *, close: bool) -> None:
+        started = time.monotonic()
+        epoch, self._epoch = self._epoch, Epoch()
+        flush = self._flush = Flush(
+            epoch,
+            persistence=self.persistence,
+            cache=self._cache,
+            metrics=self._metrics,
+            effects_of=self.effects_of,
+            partitions=self._intake.partitions,
+            clocks=self.clocks(),
+            rules_revision=self._rules.revision,
+            now=self._now,
+            stale_seconds=self._pace.stale,
+        )
+        generation = self._generation
+        if epoch:
+            flush.begin()
+            self._room.set()
+            await flush.run()
+            self._raise_if_gone(generation)
+            self.newest_rules = max(self.newest_rules, flush.newest_rules)
+        for (topic, partition), offset in epoch.frontier.items():
+            if topic == EVENTS.name and partition in self._clocks:
+                self._clocks[partition].flushed(offset)
+        await self._close_idle(flush, force=close)
+        self._raise_if_gone(generation)
+        if epoch:
+            self._finish(epoch, flush, time.monotonic() - started)
+            for acknowledge in epoch.acknowledge:
+                acknowledge()
+            if not await self._commit():
+                log.info("the commit did not go through; what was stored may be read again, to no effect")
+        self.progress.beats += 1
+
+    def _raise_if_gone(self, generation: int) -> None:
+        if generation != self._generation:
+            raise Abandoned
+
+    async def _close_idle(self, flush: Flush, *, force: bool) -> None:
+        for clock in self._clocks.values():
+            clock.advance()
+        clocks = self.clocks()
+        if not clocks or (time.monotonic() < self._closing_due and not force):
+            return
+        close = partial(self.persistence.writer.close_idle, clocks, self._intake.partitions)
+        closed = await self.persistence.write("close idle conversations", close, flush.given_up)
+        self._closing_due = time.monotonic() + self._pace.closing
+        self.progress.closed += closed
+        self._metrics.count(measures.CLOSED_IDLE, closed)
+
+    def _finish(self, epoch: Epoch, flush: Flush, seconds: float) -> None:
+        self.progress.rows += flush.confirm()
+        self.progress.flushes += 1
+        self._metrics.count(measures.FACTS, len(epoch.facts))
+        self._metrics.count(measures.EVICTED, self._cache.evict(self._epoch.touched))
+        self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
+        self._metrics.gauge(measures.CACHED, len(self._cache))
+        self._metrics.observe(measures.FLUSH_SECONDS, [seconds])
+        recorded = epoch.facts.recorded_at
+        now = self._now()
+        waits = [(now - at) / 1000 for at in recorded[:: max(1, len(recorded) // 1_000)]]
+        self.progress.waits.extend(waits)
+        self._metrics.observe(measures.EVENT_TO_ROW, waits)
+
+    def effects_of(self, assistant: str) -> Effects:
+        """Give the rules of an assistant, made ready."""
+        effects = self._effects.get(assistant)
+        if effects is None:
+            effects = self._effects[assistant] = Effects(self._rules.of(assistant))
+        return effects
+
+    def close(self) -> None:
+        """End the threads."""
+        self.persistence.close()
+
+
+async def _commit_nothing() -> bool:
+    return False
+
+
+def lag_of(highwaters: Mapping[tuple[str, int], int], positions: Mapping[tuple[str, int], int]) -> int:
+    """Give how many records lie between what was taken and the high watermarks."""
+    return sum(max(0, high - positions.get(place, high)) for place, high in highwaters.items())
