@@ -79,8 +79,8 @@ def _why_blocked(owned: Mapping[str, frozenset[int]], counts: Mapping[str, int])
         return f"{absent} does not exist: run `afterword topics create`"
     if events != labels:
         return (
-            f"{EVENTS.name} has {events} partitions and {LABELS.name} has {labels}: a conversation has one home in both; "
-            "give them the same number"
+            f"{EVENTS.name} has {events} partitions and {LABELS.name} has {labels}: a conversation has one home in "
+            "both, so give them the same number"
         )
     if owned[EVENTS.name] != owned[LABELS.name]:
         return "the partitions of the two topics are not assigned together: do all workers run the same version?"

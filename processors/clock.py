@@ -1,7 +1,7 @@
 """The clock of a partition: up to which time everything that was in its log is folded and stored.
 
-It is the time at which a fetch request of `assistant.events` was *sent*, once everything below the high watermark of its
-answer is flushed. Never the wall clock and never the time of the answer: a process that was stopped finds an answer
+It is the time at which a fetch request of `assistant.events` was *sent*, once everything below the high watermark of
+its answer is flushed. Never the wall clock and never the time of the answer: a process that was stopped finds an answer
 waiting in its socket that is hours old. While a partition is behind, its clock stands; empty answers move it on.
 """
 

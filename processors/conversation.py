@@ -1,8 +1,8 @@
 """The fold: a conversation is what its facts say, in whatever order they came.
 
-What depends on order is read from the effects sorted by moment, one `_step` each. While facts arrive in order, the step is
-taken at once; a fact that arrives late is only noted, and the next `settle` reads the whole sequence again. So the state
-after any arrival is the state after the sorted one, by construction.
+What depends on order is read from the effects sorted by moment, one `_step` each. While facts arrive in order, the step
+is taken at once; a fact that arrives late is only noted, and the next `settle` reads the whole sequence again. So the
+state after any arrival is the state after the sorted one, by construction.
 
 Cached conversations are many: effects are kept as msgpack, identities as 16 bytes each, absent values are shared.
 """

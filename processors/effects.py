@@ -1,7 +1,8 @@
 """What an event means to the fold under the rules of its assistant: a small tuple, the *effect*.
 
-An effect is a pure function of the event and the rules. It begins with the moment (at, seq, id) and a code; what follows
-depends on the code. Effects are what a cached conversation keeps of its facts, packed (see `processors.conversation`).
+An effect is a pure function of the event and the rules. It begins with the moment (at, seq, id) and a code; what
+follows depends on the code. Effects are what a cached conversation keeps of its facts, packed; see
+`processors.conversation`.
 """
 
 from collections.abc import Callable

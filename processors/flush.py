@@ -1,8 +1,8 @@
 """The flush: what an epoch collected goes to the store, in an order that survives a crash between any two steps.
 
-1 facts and dead letters, 2 records on their way home acknowledged, 3 rows; closing and commit follow in the worker. Rows
-of conversations in memory are projected when the epoch ends, before the next one changes them: no row says more than
-the facts stored before it.
+1 facts and dead letters, 2 records on their way home acknowledged, 3 rows; closing and commit follow in the worker.
+Rows of conversations in memory are projected when the epoch ends, before the next one changes them: no row says more
+than the facts stored before it.
 """
 
 import asyncio

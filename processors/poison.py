@@ -1,4 +1,4 @@
-"""The alarm for a partition that is mostly bad: a producer is broken, and somebody should know before the topic is gone."""
+"""The alarm for a partition that is mostly bad: a producer is broken, and somebody should know soon."""
 
 from collections import deque
 from typing import Final

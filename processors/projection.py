@@ -61,8 +61,8 @@ _BLANK: Final[dict[str, Any]] = {
     for name, type_ in COLUMNS.items()
 } | {"attributes": None, "fallback_causes": None}
 
-Close = tuple[bool, int | None, str]
-"""(closed, ended_at, close_reason)."""
+_ERASURE_SHIFT: Final = Version.ERASURE_SHIFT
+_FACT_SHIFT: Final = Version.FACT_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +86,6 @@ class Projection:
             conversation.stored_day = day
 
 
-def close_of(conversation: Conversation, clock: int) -> tuple[int, Close]:
-    """Give closes_at and whether, when and why the conversation is closed under this clock.
-
-    `clock`: epoch ms, NEVER when unknown. A settled conversation with a row is expected.
-    """
-    active = conversation.activity
-    last = active if active != NEVER else conversation.started
-    closes_at = last + conversation.effects.gap
-    if conversation.ended:
-        since = max(conversation.session_start, conversation.user_at)
-        announced = [at for at in conversation.ended if since <= at < closes_at]
-        if announced:
-            return closes_at, (True, min(announced), "ended")
-    if closes_at <= clock or closes_at <= conversation.idle_until:
-        return closes_at, (True, last, "idle")
-    return closes_at, (False, None, "")
-
-
 def project(
     conversations: Iterable[Conversation], clocks: Mapping[int, int], rules_revision: int, now: int
 ) -> Projection:
@@ -117,16 +99,24 @@ def project(
     written: list[tuple[Conversation, int, int]] = []
     hidden: list[tuple[Conversation, int, int]] = []
     clock_of = clocks.get
-    for one in conversations:
+    for one in conversations:  # one thought a line here: this runs for every row
         if one.disordered:
             one.settle()
-        version = one.version + revisions
+        version = (min(one.erasures, 255) << _ERASURE_SHIFT) + (one.facts << _FACT_SHIFT) + revisions
         started = one.started
         if started == NEVER:
             _blank(one, version, written, hidden)
             continue
-        closes_at, (closed, ended_at, reason) = close_of(one, clock_of(one.partition, NEVER))
-        version += closed
+        active = one.activity
+        last = active if active != NEVER else started
+        closes_at = last + one.effects.gap
+        closed, ended_at, reason = False, None, ""
+        if one.ended and (announced := _announced(one, closes_at)) is not None:
+            closed, ended_at, reason = True, announced, "ended"
+        elif closes_at <= clock_of(one.partition, NEVER) or closes_at <= one.idle_until:
+            closed, ended_at, reason = True, last, "idle"
+        if closed:
+            version += 1
         if version == one.written:
             continue
         day = started // DAY
@@ -135,12 +125,12 @@ def project(
             (
                 day,
                 started,
-                closes_at - one.effects.gap,
+                last,
                 closes_at,
                 closed,
                 ended_at,
                 reason,
-                ended_at - started if ended_at is not None else None,
+                None if ended_at is None else ended_at - started,
                 one.sessions - 1 if one.sessions else 0,
                 messages,
                 one.users,
@@ -153,10 +143,16 @@ def project(
         chosen.append(one)
         if one.cells is None:
             one.cells = _cells(one)
-        if one.written == NEVER or one.stored_day != day:
+        if (one.stored_day != day and len(one.days) > 1) or one.stored_day not in (NEVER, day) or one.erasures:
             hidden.extend((one, version, other) for other in _former_days(one, day))
         written.append((one, version, day))
     return Projection(_columns(chosen, fast, hidden, now), written)
+
+
+def _announced(one: Conversation, closes_at: int) -> int | None:
+    """Give when the conversation was ended by an announcement that nothing of the user came after, if it was."""
+    since = max(one.session_start, one.user_at)
+    return min((at for at in one.ended if since <= at < closes_at), default=None)
 
 
 def _blank(
@@ -180,8 +176,6 @@ def _former_days(one: Conversation, day: int) -> list[int]:
     A slow writer knows some of the facts, so its row stands under the day of one of them. Under the day that the table
     has, every other was hidden when that row was written.
     """
-    if one.stored_day == day and not one.erasures:
-        return []
     return sorted({*one.days, one.stored_day} - {NEVER, day})
 
 

@@ -149,16 +149,13 @@ def _fault(found: Drift, one: Conversation, rows: list[StoredRow], revision: int
     if row.closed and row.close_reason == "idle":
         one.idle_until = row.closes_at
     says, is_true = Version.facts(row.version), (min(one.erasures, 255), one.facts)
-    if len(rows) > 1:
-        found.doubled.append(one.key)
-        return "doubled"
-    if not one.exists or says > is_true:
-        found.ahead.append(one.key)
-        return "ahead"
-    if says < is_true:
-        found.behind.append(one.key)
-        return "behind"
-    if Version.revisions(row.version) < (FOLD_REVISION, revision):
-        found.older.append(one.key)
-        return "older"
-    return ""
+    faults = (
+        ("doubled", len(rows) > 1),
+        ("ahead", not one.exists or says > is_true),
+        ("behind", says < is_true),
+        ("older", Version.revisions(row.version) < (FOLD_REVISION, revision)),
+    )
+    fault = next((name for name, holds in faults if holds), "")
+    if fault:
+        getattr(found, fault).append(one.key)
+    return fault

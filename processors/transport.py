@@ -1,8 +1,8 @@
 """Record batches for Faust: its aiokafka driver, made to deliver lists of records and to commit an own frontier.
 
 Stock Faust makes about four tasks and three turns of the loop per message, and its bookkeeping of acknowledged offsets
-takes a batch for a hole (faust-streaming #606). Here a message carries all records of one fetch of one partition, and what
-may be committed is the front of the batches in flight. Everything else of Faust stays: agents, groups, rebalances.
+takes a batch for a hole (faust-streaming #606). Here a message carries all records of one fetch of one partition, and
+what may be committed is the front of the batches in flight. Everything else of Faust stays: agents, groups, rebalances.
 """
 
 import logging

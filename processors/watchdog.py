@@ -1,4 +1,4 @@
-"""The watchdog: ends a process whose worker has records to take and does not move, so that its supervisor starts it anew.
+"""The watchdog: ends a process whose worker has records to take and does not move; its supervisor starts it anew.
 
 Consumers do get stuck (faust-streaming #523, #175, #532). Waiting for ClickHouse or for Kafka is not being stuck.
 """
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 5.0
 ANSWERS_RECENT: Final = 15.0
-"""Kafka answers a fetch at least every 1.5 s; after so many seconds without an answer it is Kafka that is waited for."""
+"""Kafka answers a fetch at least every 1.5 s; after so many seconds without one it is Kafka that is waited for."""
 
 
 class Watchdog:
-    """Looks now and then whether the worker moves. `stuck` says since when it does not, in words; '' while it does."""
+    """Looks now and then whether the worker moves. `stuck` says in words for how long it has not, '' if it does."""
 
     def __init__(
         self,
@@ -31,8 +31,11 @@ class Watchdog:
         bite: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`beats` grows with every step of the worker; `behind`: records not yet taken or stored; `waits`: whether the
-        worker waits for ClickHouse or Kafka; `limit`: seconds without a beat before `bite` is called."""  # noqa: D205, D209
+        """`limit` is in seconds.
+
+        `beats` grows with every step of the worker; `behind`: records not yet taken or stored; `waits`: whether the
+        worker waits for ClickHouse or Kafka; `bite` is called after `limit` without a beat.
+        """
         self.stuck = ""
         self._beats = beats
         self._behind = behind

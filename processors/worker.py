@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 from processors import measures
 from processors.cache import Cache
@@ -35,12 +34,14 @@ Commit = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When a worker flushes and closes. Times in seconds."""
+    """When a worker flushes, closes, and sweeps up behind erasures. Times in seconds."""
 
     interval: float = 1.0
     urgent: float = 0.05
     facts: int = 50_000
     closing: float = 10.0
+    sweep_first: float = 60.0
+    sweep: float = 86_400.0
     stale: float = STALE_SECONDS
 
 
@@ -101,6 +102,7 @@ class Worker:
         self._room = asyncio.Event()
         self._room.set()
         self._closing_due = 0.0
+        self._sweep_due = time.monotonic() + self._pace.sweep_first
         self._generation = 0
         self._commit: Commit = _commit_nothing
 
@@ -240,6 +242,7 @@ class Worker:
             if topic == EVENTS.name and partition in self._clocks:
                 self._clocks[partition].flushed(offset)
         await self._close_idle(flush, force=close)
+        await self._sweep(flush)
         self._raise_if_gone(generation)
         if epoch:
             self._finish(epoch, flush, time.monotonic() - started)
@@ -264,6 +267,15 @@ class Worker:
         self._closing_due = time.monotonic() + self._pace.closing
         self.progress.closed += closed
         self._metrics.count(measures.CLOSED_IDLE, closed)
+
+    async def _sweep(self, flush: Flush) -> None:
+        """Erase again what a slow writer may have brought back; the owner of partition 0 does it for all."""
+        if 0 not in self.owned or time.monotonic() < self._sweep_due:
+            return
+        swept = await self.persistence.write("sweep", self.persistence.writer.sweep, flush.given_up)
+        self._sweep_due = time.monotonic() + self._pace.sweep
+        if swept:
+            log.warning("what had been erased had come back in %d conversations, and was erased again", swept)
 
     def _finish(self, epoch: Epoch, flush: Flush, seconds: float) -> None:
         self.progress.rows += flush.confirm()

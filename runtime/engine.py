@@ -126,7 +126,7 @@ class Engine:
         if self._assignments.blocked:
             lacks.append(self._assignments.blocked)
         elif not self.worker.owned:
-            lacks.append("no partition is assigned: the group is still gathering, or there are more workers than partitions")
+            lacks.append("no partition is assigned: the group still gathers, or there are more workers than partitions")
         if self.worker.persistence.waiting_on:
             lacks.append(f"waiting: {self.worker.persistence.waiting_on}")
         return lacks
@@ -134,7 +134,7 @@ class Engine:
     def notes(self) -> list[str]:
         """Say what an operator should know although the worker works."""
         notes = [
-            f"more than half of the last records of {topic} partition {partition} were bad: see `afterword dead-letters list`"
+            f"most of the last records of {topic} partition {partition} were bad: see `afterword dead-letters list`"
             for topic, partition in sorted(self.worker.poison.partitions)
         ]
         if warning := self.worker.rules_warning():
@@ -167,7 +167,7 @@ class Engine:
 
     async def _watch_app(self) -> None:
         """Faust notes a crash and goes on as if nothing had been; here it ends the process."""
-        while not self._app.crashed:
+        while not self._app.crashed:  # noqa: ASYNC110  (Faust has no event for it)
             await asyncio.sleep(0.5)
         raise RuntimeError(f"Faust failed: {self._app.crash_reason!r}")
 

@@ -1,7 +1,7 @@
 """The data folder of the embedded stack: who has it, and how to reach whoever does.
 
-    DIR/clickhouse   the database            DIR/lock      held by the process that has it
-    DIR/broker.log   the broker's own words  DIR/up.json   where that process can be asked (readable by its owner only)
+`clickhouse/` is the database, `broker.log` the broker's own words, `lock` held by the process that has the folder, and
+`up.json`, readable by its owner only, says where that process can be asked.
 """
 
 import fcntl
@@ -9,14 +9,14 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from sinks.connection import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running `afterword up`: its process, its database as a URL (with the password), its broker, its HTTP address."""
+    """A running `afterword up`: its process, its database as a URL with the password, its broker, its HTTP address."""
 
     pid: int
     clickhouse: str
@@ -45,12 +45,13 @@ class Folder:
         """The folder of the database."""
         return self.path / "clickhouse"
 
-    def __enter__(self) -> "Folder":
+    def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / "lock").open("w")
         except OSError as error:
-            raise Taken(f"cannot use the data folder {self.path}: {error.strerror}; choose another with --data") from error
+            why = f"cannot use the data folder {self.path}: {error.strerror}; choose another with --data"
+            raise Taken(why) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

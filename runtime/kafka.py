@@ -15,6 +15,7 @@ from schemas.failures import Unavailable
 from schemas.topics import MAX_RECORD_BYTES, TOPICS
 
 _LINGER_MS: Final = 5
+_KNOWN_SECONDS: Final = 15.0
 _BATCH_BYTES: Final = 512 * 1024
 
 
@@ -65,7 +66,12 @@ class Cluster:
 
 
 def cluster_of(
-    url: str, *, username: str | None = None, password: str | None = None, mechanism: str = "PLAIN", ca_file: str | None = None
+    url: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    mechanism: str = "PLAIN",
+    ca_file: str | None = None,
 ) -> Cluster:
     """Read kafka://host:port[,host:port…], or kafkas:// for TLS. Raises ValueError with what is wrong."""
     scheme, separator, hosts = url.partition("://")
@@ -182,7 +188,7 @@ async def create_topics(cluster: Cluster, partitions: int, replication: int) -> 
                 done[topic.name] = "created"
             except TopicAlreadyExistsError:
                 done[topic.name] = "exists"
-        counts = await partition_counts(cluster, admin)
+        counts = await _known_counts(cluster, admin)
         if len(set(counts.values())) > 1:
             raise ValueError(f"the input topics must have equal numbers of partitions, but have {counts}")
         return {name: f"{what}, {counts[name]} partitions" for name, what in done.items()}
@@ -190,6 +196,16 @@ async def create_topics(cluster: Cluster, partitions: int, replication: int) -> 
         raise Unavailable(f"Kafka at {cluster.address}: {error}") from error
     finally:
         await admin.close()
+
+
+async def _known_counts(cluster: Cluster, admin: AIOKafkaAdminClient) -> Mapping[str, int]:
+    """Give the counts once every topic is known: a broker learns of a new one a moment after it is created."""
+    deadline = asyncio.get_running_loop().time() + _KNOWN_SECONDS
+    while not all((counts := await partition_counts(cluster, admin)).values()):
+        if asyncio.get_running_loop().time() > deadline:
+            break
+        await asyncio.sleep(0.1)
+    return counts
 
 
 async def partition_counts(cluster: Cluster, admin: AIOKafkaAdminClient | None = None) -> Mapping[str, int]:

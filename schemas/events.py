@@ -27,6 +27,7 @@ MAX_ID = 128
 MAX_CONVERSATION_ID = 256
 MAX_NAME = 1_024
 MAX_TEXT = 262_144
+ASSISTANT_PATTERN = r"^[a-z0-9._-]{1,64}$"
 EARLIEST_AT = 946_684_800_000
 """2000-01-01T00:00:00Z in epoch milliseconds: nothing happened before."""
 FUTURE_TOLERANCE = 300_000
@@ -95,7 +96,7 @@ Flag = Annotated[bool, Strict()]
 Attributes = Annotated[
     dict[Name, Text | Annotated[int, Strict()] | Number | Flag | None], BeforeValidator(_read_attributes)
 ]
-AssistantName = Annotated[str, Strict(), Field(pattern=r"^[a-z0-9._-]{1,64}$")]
+AssistantName = Annotated[str, Strict(), Field(pattern=ASSISTANT_PATTERN)]
 At = Annotated[
     int,
     BeforeValidator(_read_at),

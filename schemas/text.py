@@ -37,8 +37,8 @@ def fold_latin(text: str) -> bytes | None:
 def fold_words(text: str) -> list[str]:
     """Bring a text to NFKC, fold its case, delete its apostrophes, and cut it into words.
 
-    A word is a run of letters, marks and decimal digits with a letter or digit in it; everything else separates. Never raises: lone surrogates
-    and characters that Unicode has not assigned separate as well.
+    A word is a run of letters, marks and decimal digits with a letter or digit in it; everything else separates. Never
+    raises: lone surrogates and characters that Unicode has not assigned separate as well.
     """
     if (latin := fold_latin(text)) is not None:
         return latin.decode("latin-1").split()

@@ -5,8 +5,10 @@
 | the first speaker | the user: `user.id` is the sender, role `user` |
 | the other speaker | the assistant, role `assistant` (3,150 conversations have a single speaker) |
 | each message | `message.sent`, `seq` its place, `at` its own timestamp |
-| before the first message | `conversation.started` at the first message's time (`start` is in another zone, so it is not used) |
-| ratings: witty, upbeat, interesting, 1 to 10 each | `conversation.rated` at the last message's time: half of their mean, rounded up, so 1 to 5 |
+| before the first message | `conversation.started` at its time (`start` is in another zone, so it is not used) |
+| ratings: witty, upbeat, interesting, 1 to 10 | `conversation.rated` at the last message's time: half their mean, up |
+
+So a rating is 1 to 5: half of the mean of the three, rounded up.
 
 Nothing is invented: no topics, no languages, no labels, no ends. A conversation is closed when it has fallen silent.
 """

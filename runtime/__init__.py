@@ -1,0 +1,1 @@
+"""How it starts: settings, composition, the command line, the embedded stack, telemetry."""

@@ -1,0 +1,1 @@
+"""The tables, one revision a file: hand-written SQL, run by Alembic."""
