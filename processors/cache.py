@@ -1,6 +1,6 @@
-"""Conversations in memory, bounded in bytes, the least recently written dropped first."""
+"""Conversations in memory, bounded in bytes, those dropped first that no recent epoch touched."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 
 from processors.conversation import Conversation
 from schemas.facts import Key
@@ -10,7 +10,7 @@ class Cache:
     """A worker's recent conversations. Any of them may be dropped once it is flushed: the next event reloads it."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: bytes, by the conversations' own estimate (`Conversation.measure`)."""
+        """`limit`: bytes, by the conversations' own estimate (`Conversation.size`)."""
         self.limit = limit
         self.bytes = 0
         self._all: dict[Key, Conversation] = {}
@@ -25,7 +25,7 @@ class Cache:
     def put(self, conversation: Conversation) -> None:
         """Add a conversation, as the most recent."""
         self.drop(conversation.key)
-        conversation.size = conversation.measure()
+        conversation.counted = conversation.size
         self.bytes += conversation.size
         self._all[conversation.key] = conversation
 
@@ -33,35 +33,39 @@ class Cache:
         """Forget a conversation; nothing when it is not here."""
         former = self._all.pop(key, None)
         if former is not None:
-            self.bytes -= former.size
+            self.bytes -= former.counted
+            former.counted = 0
 
     def clear(self) -> None:
         """Forget all."""
         self._all.clear()
         self.bytes = 0
 
-    def renew(self, conversations: Iterable[Conversation]) -> None:
-        """Note that these were written: they are the most recent now, and their sizes may have changed."""
-        everything = self._all
+    def recount(self, conversations: Iterable[Conversation]) -> None:
+        """Note that these may have grown; one that was dropped meanwhile is not counted again."""
         for one in conversations:
-            if everything.pop(one.key, None) is not one:
-                continue  # dropped while it was being written
-            self.bytes -= one.size
-            one.size = one.measure()
-            self.bytes += one.size
-            everything[one.key] = one
+            if one.counted:
+                self.bytes += one.size - one.counted
+                one.counted = one.size
 
-    def evict(self, needed: Container[Key]) -> int:
-        """Drop the least recent until the limit is kept, except those that are `needed`; gives how many."""
+    def evict(self, epoch: int) -> int:
+        """Drop conversations until the limit is kept, except what this epoch has touched; gives how many.
+
+        A second chance in the order in which they came: who was touched since it was last looked at goes to the end.
+        So nothing has to be kept in order while conversations are written.
+        """
         if self.bytes <= self.limit:
             return 0
-        excess, chosen = self.bytes - self.limit, []
-        for key, one in self._all.items():
-            if excess <= 0:
+        everything, dropped = self._all, 0
+        for one in [*everything.values()] * 2:  # the second time nobody has another chance
+            if self.bytes <= self.limit:
                 break
-            if key not in needed:
-                chosen.append(key)
-                excess -= one.size
-        for key in chosen:
-            self.drop(key)
-        return len(chosen)
+            if one.epoch == epoch or not one.counted:
+                continue
+            if one.epoch > one.looked_at:
+                one.looked_at = one.epoch
+                everything[one.key] = everything.pop(one.key)
+                continue
+            self.drop(one.key)
+            dropped += 1
+        return dropped

@@ -27,9 +27,11 @@ FOLD_REVISION: Final = 1
 
 DAY: Final = 86_400_000
 NEVER: Final = -1
+UNWRITTEN: Final = 0
+"""No version: every real one holds a fold revision."""
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
+_unpack = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 _intern = sys.intern
 
 
@@ -56,6 +58,9 @@ class Conversation:
     Times are epoch milliseconds, NEVER when there is none. `written` is the version that this worker has itself brought
     to the table, `stored_day` the day under which the table's row stands, `idle_until` the closes_at of a stored idle
     close: that close stands while a newly computed closes_at is not later.
+
+    For the cache: `size` estimates the bytes held, `counted` is what of them it has counted, `epoch` the last epoch that
+    touched the conversation, `looked_at` the one that the cache knew of when it last looked.
     """
 
     __slots__ = (
@@ -70,12 +75,14 @@ class Conversation:
         "channel",
         "claimed",
         "correction",
+        "counted",
         "cut",
         "days",
         "device",
         "disordered",
         "effects",
         "ended",
+        "epoch",
         "erasures",
         "escalated",
         "facts",
@@ -93,7 +100,7 @@ class Conversation:
         "letters",
         "location",
         "log",
-        "logged",
+        "looked_at",
         "message_at",
         "names",
         "partition",
@@ -125,16 +132,18 @@ class Conversation:
         self.partition = partition
         self.effects = effects
         self.known = b""
-        self.log = b""
-        self.logged = 0
+        self.log: list[bytes] = []
         self.facts = 0
         self.erasures = 0
         self.cut = NEVER
         self.days: tuple[int, ...] = ()
-        self.written = NEVER
+        self.written = UNWRITTEN
         self.stored_day = NEVER
         self.idle_until = NEVER
-        self.size = 0
+        self.size = _BASE_BYTES
+        self.counted = 0
+        self.epoch = 0
+        self.looked_at = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -243,8 +252,9 @@ class Conversation:
 
     def _append(self, effect: Effect) -> None:
         """Note an effect; take its step at once when it is the latest."""
-        self.log += _pack(effect)
-        self.logged += 1
+        packed = _pack(effect)
+        self.log.append(packed)
+        self.size += len(packed) + _FACT_BYTES
         if self.disordered:
             return
         at = effect[0]
@@ -257,7 +267,7 @@ class Conversation:
         """Bring the state to what the sorted sequence says."""
         if not self.disordered:
             return
-        sequence = _unpack(_array_head(self.logged) + self.log)
+        sequence = [_unpack(one) for one in self.log]
         sequence.sort(key=_moment)
         self._begin()
         for effect in sequence:
@@ -397,20 +407,11 @@ class Conversation:
         self.labelled_by, self.label_reason = effect[4], effect[5]
         self.seen = None
 
-    def measure(self) -> int:
-        """Estimate the bytes that this conversation holds in memory, its place in the cache included."""
-        size = _BASE_BYTES + len(self.known) + len(self.log) + len(self.questions) + len(self.user_agent)
-        if self.texts or self.feedback or self.correction:
-            size += sum(map(len, self.texts)) + len(self.feedback) + len(self.correction)
-        if self.attributes:
-            size += 300 + 150 * len(self.attributes)
-        if self.causes:
-            size += 200 * len(self.causes)
-        return size
-
 
 _BASE_BYTES: Final = 1_500
-"""Slots, integers, the key and the dictionary entry; checked against tracemalloc in the tests."""
+"""Slots, integers, the key, cells and the place in the cache; checked against tracemalloc in the tests."""
+_FACT_BYTES: Final = 66
+"""Beside the packed effect: its object, its place in the log, 16 bytes of identity."""
 
 
 class Reload(Exception):  # noqa: N818  (an instruction, not an error)

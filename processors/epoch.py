@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 from processors.conversation import Conversation, Fact
 from processors.records import Record
@@ -22,15 +23,17 @@ class Homeward:
 class Epoch:
     """One flush in the making.
 
-    `touched`: cached conversations that a record touched, known fact or new. `waiting`: facts of conversations that are
-    not in memory. `dropped`: conversations that were in memory and have to be read as a whole. `frontier`: the next
-    offset by (topic, partition). `records` and `origins` lead from a fact back to its record.
+    `touched`: cached conversations that a record touched, known fact or new, each once: it bears the epoch's `number`.
+    `waiting`: facts of conversations that are not in memory. `dropped`: conversations that were in memory and have to
+    be read as a whole. `frontier`: the next offset by (topic, partition). `records` and `origins` lead from a fact back
+    to its record.
     """
 
     facts: FactColumns = field(default_factory=FactColumns)
     records: list[Record] = field(default_factory=list)
     origins: list[tuple[int, str, int]] = field(default_factory=list)
-    touched: dict[Key, Conversation] = field(default_factory=dict)
+    number: int = field(default_factory=count(1).__next__)
+    touched: list[Conversation] = field(default_factory=list)
     waiting: dict[Key, list[Fact]] = field(default_factory=dict)
     dropped: set[Key] = field(default_factory=set)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -42,6 +45,11 @@ class Epoch:
 
     def __bool__(self) -> bool:
         return bool(self.acknowledge)
+
+    @property
+    def held(self) -> int:
+        """How many records it keeps in memory: facts, dead letters, and those on their way home."""
+        return len(self.facts) + len(self.letters) + len(self.homeward)
 
     def origin(self, index: int) -> tuple[str, int, Record]:
         """Give topic, partition and record of the fact at `index`."""

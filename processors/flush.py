@@ -19,7 +19,7 @@ from processors.epoch import Epoch
 from processors.intake import dead_letter
 from processors.loading import Found
 from processors.measures import Metrics
-from processors.persistence import Persistence, insert_bisecting, sleep_unless
+from processors.persistence import Abandoned, Persistence, insert_bisecting, sleep_unless
 from processors.projection import Projection, project
 from schemas.conversation import Version
 from schemas.facts import Key
@@ -43,6 +43,7 @@ class Flush:
         self,
         epoch: Epoch,
         *,
+        coming: Epoch,
         persistence: Persistence,
         cache: Cache,
         metrics: Metrics,
@@ -53,10 +54,12 @@ class Flush:
         now: Callable[[], int],
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
-        """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have."""
+        """`coming`: the epoch that is collected meanwhile; `clocks`: epoch ms by partition, as of now; `partitions`: how
+        many both topics have."""  # noqa: D205, D209
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
         self._epoch = epoch
+        self._coming = coming
         self._persistence = persistence
         self._cache = cache
         self._metrics = metrics
@@ -76,7 +79,7 @@ class Flush:
             conversation = self._cache.get(key)
             assert conversation is not None
             self._fold_waiting(key, conversation, epoch.waiting.pop(key))
-        self._project(epoch.touched.values())
+        self._project([one for one in epoch.touched if one.key not in epoch.dropped])
 
     def _fold_waiting(self, key: Key, conversation: Conversation, facts: list[Fact]) -> None:
         try:
@@ -87,10 +90,11 @@ class Flush:
                     continue
         except Reload:
             self._cache.drop(key)
-            self._epoch.touched.pop(key, None)
             self._epoch.dropped.add(key)
         else:
-            self._epoch.touched[key] = conversation
+            if conversation.epoch != self._epoch.number:
+                conversation.epoch = self._epoch.number
+                self._epoch.touched.append(conversation)
             # These facts are stored with the others of the epoch: what an erasure took is deleted again behind them.
             self._erasures.extend(loading.erasures_due([conversation], {key: facts}))
 
@@ -129,10 +133,17 @@ class Flush:
             keys.append((self._epoch.facts.assistant[place], self._epoch.facts.conversation_id[place]))
             self._bury(place, "ClickHouse refuses the fact")
         for key in keys:
-            self._cache.drop(key)
+            self._forget(key)
         self._projections = [one.without(set(keys)) for one in self._projections]
         self._epoch.dropped.update(keys)
         return keys
+
+    def _forget(self, key: Key) -> None:
+        """Drop a conversation; the coming epoch, which may have folded facts into it, reads it as a whole."""
+        former = self._cache.get(key)
+        self._cache.drop(key)
+        if former is not None and former.epoch == self._coming.number:
+            self._coming.dropped.add(key)
 
     def _bury(self, place: int, detail: str) -> None:
         topic, partition, record = self._epoch.origin(place)
@@ -158,10 +169,11 @@ class Flush:
             await sleep_unless(self.given_up, _STALE_PAUSE)
             look = partial(loading.read, reader, found.stale)
             again = await self._persistence.read("read facts", look, self.given_up)
+            found.rows.update(again.rows)
             for key in found.stale:
                 found.facts[key] = again.facts.get(key, [])
-            found.rows.update(again.rows)
-            found.stale = again.stale
+            # An answer from before the first fact finds no row either: it takes the row that was seen to tell.
+            found.stale = [key for key in found.stale if loading.is_stale(found.rows[key], found.facts[key])]
         if found.stale:
             log.error("rows say more than the facts there are, and are made anew from the facts: %s", found.stale[:10])
             delete = partial(self._persistence.writer.delete_rows, found.stale)
@@ -181,12 +193,15 @@ class Flush:
         for start in range(0, len(keys), _FOLD_CHUNK):
             if start:
                 await asyncio.sleep(0)
+                if self.given_up.is_set():
+                    raise Abandoned  # the cache is that of another assignment
             chunk = keys[start : start + _FOLD_CHUNK]
             loaded = loading.fold(found, pending, chunk, self._partitions, self._effects_of)
             self._project(loaded)
             self._erasures.extend(loading.erasures_due(loaded, pending))
             for conversation in loaded:
-                self._cache.put(conversation)
+                if conversation.key not in self._coming.dropped:
+                    self._cache.put(conversation)
 
     def _pending(self, keys: Sequence[Key], refused: set[int]) -> Mapping[Key, Sequence[Fact]]:
         """Facts of this epoch for these conversations, those included that a dropped one had folded already."""
@@ -228,7 +243,7 @@ class Flush:
                 self._bury(place, "ClickHouse refuses the row of its conversation; the fact is stored")
         self._projections = [one.without(keys) for one in self._projections]
         for key in keys:
-            self._cache.drop(key)
+            self._forget(key)
         await self._store_letters()
 
     def confirm(self) -> int:
@@ -236,6 +251,6 @@ class Flush:
         written = 0
         for projection in self._projections:
             projection.confirm()
-            self._cache.renew([conversation for conversation, _, _ in projection.written])
-            written += len(projection.written)
+            self._cache.recount(projection.conversations)
+            written += len(projection.conversations)
         return written

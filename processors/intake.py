@@ -12,14 +12,14 @@ from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from processors import measures
 from processors.cache import Cache
-from processors.conversation import Erased, Fact, Reload
+from processors.conversation import Conversation, Erased, Fact, Reload
 from processors.epoch import Epoch, Homeward
 from processors.measures import Metrics
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.dead_letters import DeadLetter
 from schemas.events import FUTURE_TOLERANCE
-from schemas.facts import FactColumns
+from schemas.facts import FactColumns, Key
 from schemas.failures import Invalid, Reason
 from schemas.partitioning import home_partitions
 from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
@@ -39,26 +39,28 @@ _names = msgspec.json.Decoder(_Names).decode
 
 
 class _Batch:
-    """Good records of one batch, in columns of one length."""
+    """Good records of one batch, in columns of one length; `found`: their conversations, None where not in memory."""
 
-    __slots__ = ("assistants", "events", "records", "times")
+    __slots__ = ("events", "found", "keys", "records", "times")
 
-    def __init__(
-        self, records: Sequence[Record], events: list[WireEvent], times: list[int], assistants: list[str]
-    ) -> None:
+    def __init__(self, records: Sequence[Record], events: list[WireEvent], times: list[int], keys: list[Key]) -> None:
         self.records = records
         self.events = events
         self.times = times
-        self.assistants = assistants
+        self.keys = keys
+        self.found: list[Conversation | None] = []
 
     def without(self, places: set[int]) -> "_Batch":
+        """Copy all but the records at these places."""
         keep = [i for i in range(len(self.events)) if i not in places]
-        return _Batch(
+        rest = _Batch(
             [self.records[i] for i in keep],
             [self.events[i] for i in keep],
             [self.times[i] for i in keep],
-            [self.assistants[i] for i in keep],
+            [self.keys[i] for i in keep],
         )
+        rest.found = [self.found[i] for i in keep]
+        return rest
 
 
 class Intake:
@@ -114,7 +116,8 @@ class Intake:
         assistants: list[str] = [event.assistant or default for event in events]
         if not all(assistants):
             return None
-        return _Batch(records, events, times, assistants)
+        keys = list(zip(assistants, [event.conversation_id for event in events], strict=True))
+        return _Batch(records, events, times, keys)
 
     def _read_each(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> _Batch:
         """Read record by record; the bad ones become dead letters."""
@@ -129,7 +132,7 @@ class Intake:
             kept.append(record)
             batch.events.append(event)
             batch.times.append(at)
-            batch.assistants.append(event.assistant or self._default or "")
+            batch.keys.append((event.assistant or self._default or "", event.conversation_id))
         batch.records = kept
         return batch
 
@@ -153,28 +156,29 @@ class Intake:
         murmur2 costs more than the fold of an event, so it is asked once per conversation: whatever is in memory, or
         waits to be loaded, was found at home before.
         """
-        cached, waiting = self._cache, epoch.waiting
+        keys, waiting = batch.keys, epoch.waiting
+        batch.found = list(map(self._cache.get, keys))
         strange: dict[str, list[int]] = {}
-        for place, (assistant, event) in enumerate(zip(batch.assistants, batch.events, strict=True)):
-            conversation = event.conversation_id
-            key = (assistant, conversation)
-            if key not in cached and key not in waiting:
-                strange.setdefault(conversation, []).append(place)
+        for place, conversation in enumerate(batch.found):
+            if conversation is None and keys[place] not in waiting:
+                strange.setdefault(keys[place][1], []).append(place)
         if not strange:
             return batch
         ids = list(strange)
         away: set[int] = set()
-        for conversation, home in zip(ids, home_partitions(ids, self.partitions), strict=True):
+        for name, home in zip(ids, home_partitions(ids, self.partitions), strict=True):
             if home != partition:
-                away.update(strange[conversation])
-                for place in strange[conversation]:
-                    self._send_home(epoch, topic, partition, home, conversation, batch.records[place])
+                away.update(strange[name])
+                for place in strange[name]:
+                    self._send_home(epoch, topic, partition, home, name, batch.records[place])
         return batch.without(away) if away else batch
 
     def _send_home(
         self, epoch: Epoch, topic: str, partition: int, home: int, conversation: str, record: Record
     ) -> None:
-        hops = next((int(value) for name, value in record.headers if name == HOPS_HEADER and value.isdigit()), 0)
+        # A header is whatever a producer put there: null, or more digits than an int may have.
+        counts = (value[:9] for name, value in record.headers if name == HOPS_HEADER and value and value.isdigit())
+        hops = int(next(counts, 0))
         if hops >= MAX_HOPS:
             detail = f"sent home {hops} times; partition {home} of {self.partitions} never kept it"
             self._bury(epoch, topic, partition, record, Invalid(Reason.NO_HOME, detail))
@@ -188,22 +192,20 @@ class Intake:
         self._metrics.count(measures.SENT_HOME)
 
     def _fold(self, epoch: Epoch, topic: str, partition: int, batch: _Batch) -> None:
-        events, times, records = batch.events, batch.times, batch.records
+        events, times, records, keys = batch.events, batch.times, batch.records, batch.keys
         values = [record.value or b"" for record in records]
         ids = [event.id for event in events]
-        conversations = [event.conversation_id for event in events]
         digests = list(map(xxh3_128_digest, values))
         names = [xxh3_64_digest(one.encode()) for one in ids]
         pairs = [name + digest[:8] for name, digest in zip(names, digests, strict=True)]
-        keys = list(zip(batch.assistants, conversations, strict=True))
         known: set[int] = set()
         erased = 0
-        find, touched, waiting = self._cache.get, epoch.touched, epoch.waiting
+        number, touched, waiting, dropped = epoch.number, epoch.touched, epoch.waiting, epoch.dropped
         place = -1
-        for key, event, at, name, pair in zip(keys, events, times, names, pairs, strict=True):
+        for conversation, event, at, name, pair in zip(batch.found, events, times, names, pairs, strict=True):
             place += 1
-            conversation = find(key)
-            if conversation is None:
+            if conversation is None or (dropped and keys[place] in dropped):
+                key = keys[place]
                 fact = Fact(event, at, digests[place], pair)
                 if key in waiting:
                     waiting[key].append(fact)
@@ -213,18 +215,20 @@ class Intake:
             try:
                 if not conversation.add(event, at, name, pair):
                     known.add(place)
-                touched[key] = conversation
+                if conversation.epoch != number:
+                    conversation.epoch = number
+                    touched.append(conversation)
             except Reload:
+                key = keys[place]
                 self._cache.drop(key)
-                touched.pop(key, None)
-                epoch.dropped.add(key)
+                dropped.add(key)
                 waiting.setdefault(key, []).append(Fact(event, at, digests[place], pair))
             except Erased:
                 known.add(place)
                 erased += 1
         facts = FactColumns(
-            batch.assistants,
-            conversations,
+            [assistant for assistant, _ in keys],
+            [event.conversation_id for event in events],
             ids,
             digests,
             [event.kind for event in events],

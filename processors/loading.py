@@ -31,11 +31,14 @@ def read(reader: Reader, keys: Collection[Key]) -> Found:
     if not days:
         return found  # a row can only stand under a day of one of its facts
     found.rows = reader.read_rows(list(found.facts), days)
-    for key, row in found.rows.items():
-        erasures, facts = counts(found.facts[key])
-        if Version.facts(row.version) > (min(erasures, 255), facts):
-            found.stale.append(key)
+    found.stale = [key for key, row in found.rows.items() if is_stale(row, found.facts[key])]
     return found
+
+
+def is_stale(row: StoredRow, facts: Sequence[Fact]) -> bool:
+    """Whether a row says more than these facts, so that they are not all there are."""
+    erasures, counting = counts(facts)
+    return Version.facts(row.version) > (min(erasures, 255), counting)
 
 
 def gather(found: Found, stored: Sequence[StoredFact]) -> None:

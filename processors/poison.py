@@ -21,8 +21,11 @@ class Poison:
             if not bad:
                 return False  # the usual case costs nothing
             recent = self._recent[place] = deque(maxlen=WINDOW)
-        recent.extend([False] * min(good, WINDOW))
-        recent.extend([True] * min(bad, WINDOW))
+        if good + bad > WINDOW:  # a longer batch counts by its share
+            bad = round(bad * WINDOW / (good + bad))
+            good = WINDOW - bad
+        recent.extend([False] * good)
+        recent.extend([True] * bad)
         bad_recently = sum(recent)
         if not bad_recently:
             del self._recent[place]

@@ -1,6 +1,6 @@
 """The projection: conversations to rows, as columns, with the deleted rows that hide what stood under another day."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -10,33 +10,38 @@ from processors.devices import device_class
 from schemas.conversation import COLUMNS, RowColumns, Version
 from schemas.facts import Key
 
-_SLOW: Final = (
+_PLAIN: Final = (
     "rating",
     "feedback",
-    "has_feedback",
     "user_id",
     "user_name",
     "channel",
-    "device",
     "location",
-    "language",
     "topic",
     "subtopic",
-    "attributes",
     "escalated",
     "claimed",
     "assigned_to",
     "team",
-    "fallbacks",
-    "fallback_causes",
     "label",
     "correction",
     "label_id",
     "labelled_by",
-    "labelled_at",
     "label_reason",
 )
-"""Columns that few facts change: their cells are kept with the conversation until one does."""
+"""Columns that stand in the conversation under their own names."""
+
+_DERIVED: Final = (
+    "has_feedback",
+    "device",
+    "language",
+    "attributes",
+    "fallbacks",
+    "fallback_causes",
+    "labelled_at",
+)
+"""Columns that are made of what stands there. With the plain ones few facts change them: the cells of both are kept
+with the conversation until one does."""
 
 _FAST: Final = (
     "opened_on",
@@ -55,33 +60,47 @@ _FAST: Final = (
     "label_stale",
     "version",
 )
+"""Columns that nearly every fact changes."""
 
+_ERASURE_SHIFT: Final = Version.ERASURE_SHIFT
+_FACT_SHIFT: Final = Version.FACT_SHIFT
+
+_plain = attrgetter(*_PLAIN)
+_key = attrgetter("key")
 _BLANK: Final[dict[str, Any]] = {
     name: {"Bool": False, "UInt32": 0}.get(type_, "" if "String)" in type_ or type_ == "String" else None)
     for name, type_ in COLUMNS.items()
 } | {"attributes": None, "fallback_causes": None}
 
-_ERASURE_SHIFT: Final = Version.ERASURE_SHIFT
-_FACT_SHIFT: Final = Version.FACT_SHIFT
-
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Rows to insert at once, and what is true of the conversations when they are stored."""
+    """Rows to insert at once, and what is true of the conversations when they are stored.
+
+    `conversations`, `versions` and `days` are of one length: every conversation in `rows`, the version that it has
+    there and the day under which its row stands (NEVER when it has none).
+    """
 
     rows: RowColumns
-    written: list[tuple[Conversation, int, int]]
-    """(conversation, its version, the day its row stands under) for every conversation in `rows`."""
+    conversations: list[Conversation]
+    versions: list[int]
+    days: list[int]
 
     def without(self, keys: Collection[Key]) -> "Projection":
         """Copy all but the rows of these conversations."""
         names = zip(self.rows.columns["assistant"], self.rows.columns["conversation_id"], strict=True)
         keep = [place for place, key in enumerate(names) if key not in keys]
-        return Projection(self.rows.take(keep), [one for one in self.written if one[0].key not in keys])
+        stay = [place for place, one in enumerate(self.conversations) if one.key not in keys]
+        return Projection(
+            self.rows.take(keep),
+            [self.conversations[place] for place in stay],
+            [self.versions[place] for place in stay],
+            [self.days[place] for place in stay],
+        )
 
     def confirm(self) -> None:
         """Note that the rows are stored."""
-        for conversation, version, day in self.written:
+        for conversation, version, day in zip(self.conversations, self.versions, self.days, strict=True):
             conversation.written = version
             conversation.stored_day = day
 
@@ -94,21 +113,27 @@ def project(
     `clocks`: epoch ms by partition; a partition without one closes nothing. `now`: epoch ms, for updated_at.
     """
     revisions = (FOLD_REVISION << Version.FOLD_SHIFT) + (rules_revision << Version.RULES_SHIFT)
-    fast: list[tuple[Any, ...]] = []
     chosen: list[Conversation] = []
-    written: list[tuple[Conversation, int, int]] = []
-    hidden: list[tuple[Conversation, int, int]] = []
+    fast: list[tuple[Any, ...]] = []
+    hidden: list[_Hidden] = []
+    blank: list[tuple[Conversation, int]] = []
     clock_of = clocks.get
-    for one in conversations:  # one thought a line here: this runs for every row
+    # Row by row, and no attribute is read before it is needed: what costs is that cached conversations lie all over
+    # memory. Taken out as arrays (17 attributes each, then numpy) a row took 5.0 us where this takes 3.8.
+    for one in conversations:
         if one.disordered:
             one.settle()
-        version = (min(one.erasures, 255) << _ERASURE_SHIFT) + (one.facts << _FACT_SHIFT) + revisions
+        version = (one.facts << _FACT_SHIFT) + revisions
+        if one.erasures:
+            version += min(one.erasures, 255) << _ERASURE_SHIFT
         started = one.started
         if started == NEVER:
-            _blank(one, version, written, hidden)
+            if version != one.written:
+                blank.append((one, version))
             continue
-        active = one.activity
-        last = active if active != NEVER else started
+        last = one.activity
+        if last == NEVER:
+            last = started
         closes_at = last + one.effects.gap
         closed, ended_at, reason = False, None, ""
         if one.ended and (announced := _announced(one, closes_at)) is not None:
@@ -136,17 +161,19 @@ def project(
                 one.users,
                 one.agents,
                 len(one.questions) >> 3,
-                _stale(one, messages) if one.label else False,
+                _is_stale(one, messages) if one.label else False,
                 version,
             )
         )
         chosen.append(one)
         if one.cells is None:
             one.cells = _cells(one)
-        if (one.stored_day != day and len(one.days) > 1) or one.stored_day not in (NEVER, day) or one.erasures:
+        if one.erasures or (one.stored_day != day and (len(one.days) > 1 or one.stored_day != NEVER)):
             hidden.extend((one, version, other) for other in _former_days(one, day))
-        written.append((one, version, day))
-    return Projection(_columns(chosen, fast, hidden, now), written)
+    projection = _projection(chosen, fast, hidden, now)
+    if blank:
+        _add_blank(projection, blank, now)
+    return projection
 
 
 def _announced(one: Conversation, closes_at: int) -> int | None:
@@ -155,19 +182,8 @@ def _announced(one: Conversation, closes_at: int) -> int | None:
     return min((at for at in one.ended if since <= at < closes_at), default=None)
 
 
-def _blank(
-    one: Conversation,
-    version: int,
-    written: list[tuple[Conversation, int, int]],
-    hidden: list[tuple[Conversation, int, int]],
-) -> None:
-    """A conversation without a row: after an erasure, deleted rows stand wherever one of it may come from."""
-    if version == one.written:
-        return
-    if one.erasures or one.stored_day != NEVER:
-        days = {*one.days, one.stored_day} - {NEVER}
-        hidden.extend((one, version, day) for day in sorted(days))
-    written.append((one, version, one.stored_day))
+def _is_stale(one: Conversation, messages: int) -> bool:
+    return messages > one.seen if one.seen is not None else one.labelled_at < one.message_at
 
 
 def _former_days(one: Conversation, day: int) -> list[int]:
@@ -179,65 +195,68 @@ def _former_days(one: Conversation, day: int) -> list[int]:
     return sorted({*one.days, one.stored_day} - {NEVER, day})
 
 
-def _stale(one: Conversation, messages: int) -> bool:
-    return messages > one.seen if one.seen is not None else one.labelled_at < one.message_at
-
-
 def _cells(one: Conversation) -> tuple[Any, ...]:
     return (
-        one.rating,
-        one.feedback,
+        *_plain(one),
         bool(one.feedback),
-        one.user_id,
-        one.user_name,
-        one.channel,
         one.device or (device_class(one.user_agent) if one.user_agent else ""),
-        one.location,
         one.language or one.detected_language(),
-        one.topic,
-        one.subtopic,
         list(one.attributes.items()) if one.attributes else None,
-        one.escalated,
-        one.claimed,
-        one.assigned_to,
-        one.team,
         len(one.tagged) >> 3,
         one.causes or None,
-        one.label,
-        one.correction,
-        one.label_id,
-        one.labelled_by,
         one.labelled_at if one.labelled_at != NEVER else None,
-        one.label_reason,
     )
 
 
-def _columns(
-    chosen: list[Conversation],
-    fast: list[tuple[Any, ...]],
-    hidden: list[tuple[Conversation, int, int]],
-    now: int,
-) -> RowColumns:
+_Hidden = tuple[Conversation, int, int]
+"""(conversation, version, day): a deleted row that hides whatever stands there with a lower version."""
+
+
+def _projection(
+    chosen: list[Conversation], fast: list[tuple[Any, ...]], hidden: Sequence[_Hidden], now: int
+) -> Projection:
+    """Turn rows into columns, and add the deleted ones."""
     count = len(chosen)
+    columns = RowColumns.empty().columns
     if count:
-        assistants, ids = zip(*map(attrgetter("key"), chosen), strict=True)
-        columns: dict[str, list[Any]] = {"assistant": list(assistants), "conversation_id": list(ids)}
+        names = map(list, zip(*map(_key, chosen), strict=True))
+        columns.update(zip(("assistant", "conversation_id"), names, strict=True))
         columns.update(zip(_FAST, map(list, zip(*fast, strict=True)), strict=True))
-        columns.update(zip(_SLOW, map(list, zip(*[one.cells for one in chosen], strict=True)), strict=True))
+        slow = zip(*[one.cells or () for one in chosen], strict=True)
+        columns.update(zip(_PLAIN + _DERIVED, map(list, slow), strict=True))
         columns["is_deleted"] = [False] * count
         columns["updated_at"] = [now] * count
-    else:
-        columns = RowColumns.empty().columns
+    versions, days = list(columns["version"]), list(columns["opened_on"])
+    rows = RowColumns(columns)
     if hidden:
-        for name in COLUMNS:
-            columns[name].extend([_BLANK[name]] * len(hidden))
-        at = slice(count, None)
-        columns["assistant"][at] = [one.key[0] for one, _, _ in hidden]
-        columns["conversation_id"][at] = [one.key[1] for one, _, _ in hidden]
-        columns["version"][at] = [version for _, version, _ in hidden]
-        columns["opened_on"][at] = [day for _, _, day in hidden]
-        for name in ("started_at", "last_activity_at", "closes_at"):
-            columns[name][at] = [day * DAY for _, _, day in hidden]
-        columns["is_deleted"][at] = [True] * len(hidden)
-        columns["updated_at"][at] = [now] * len(hidden)
-    return RowColumns({name: columns[name] for name in COLUMNS})
+        rows.extend(_deleted(hidden, now))
+    return Projection(rows, chosen, versions, days)
+
+
+def _deleted(hidden: Sequence[_Hidden], now: int) -> RowColumns:
+    count = len(hidden)
+    columns = {name: [_BLANK[name]] * count for name in COLUMNS}
+    columns["assistant"] = [one.key[0] for one, _, _ in hidden]
+    columns["conversation_id"] = [one.key[1] for one, _, _ in hidden]
+    columns["version"] = [version for _, version, _ in hidden]
+    columns["opened_on"] = [day for _, _, day in hidden]
+    for name in ("started_at", "last_activity_at", "closes_at"):
+        columns[name] = [day * DAY for _, _, day in hidden]
+    columns["is_deleted"] = [True] * count
+    columns["updated_at"] = [now] * count
+    return RowColumns(columns)
+
+
+def _add_blank(projection: Projection, blank: Sequence[tuple[Conversation, int]], now: int) -> None:
+    """Conversations without a row: after an erasure, deleted rows stand wherever one of it may come from."""
+    hidden = [
+        (one, version, day)
+        for one, version in blank
+        if one.erasures or one.stored_day != NEVER
+        for day in sorted({*one.days, one.stored_day} - {NEVER})
+    ]
+    if hidden:
+        projection.rows.extend(_deleted(hidden, now))
+    projection.conversations.extend(one for one, _ in blank)
+    projection.versions.extend(version for _, version in blank)
+    projection.days.extend(one.stored_day for one, _ in blank)

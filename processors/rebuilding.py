@@ -102,7 +102,7 @@ def rebuild(
         projection = project([one for one, fault in chunk if fault or not drifted], {}, rules.revision, now)
         if len(projection.rows):
             writer.insert_rows(projection.rows)
-        found.written += len(projection.written)
+        found.written += len(projection.conversations)
         progress(len(chunk))
     if found.orphaned:
         writer.delete_rows(found.orphaned)

@@ -110,6 +110,8 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread, with a ticking fetcher and commits whose failure is an answer, not a crash."""
 
+    logger = logging.getLogger("faust.consumer")
+
     async def on_start(self) -> None:
         """Start the consumer and listen to its fetcher."""
         await super().on_start()
@@ -143,6 +145,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 class Consumer(driver.Consumer):
     """Yields one message per (partition, fetched records); commits the front of the batches in flight, nothing else."""
+
+    logger = logging.getLogger("faust.consumer")
 
     app: "RecordBatchApp"
     _thread: ConsumerThread
@@ -304,6 +308,8 @@ class Transport(driver.Transport):
 
 class RecordBatchApp(App):
     """A Faust app whose streams carry lists of records."""
+
+    logger = logging.getLogger("faust.app")
 
     listener: Listener
 

@@ -132,7 +132,6 @@ class Worker:
     def assigned(self, owned: frozenset[int], partitions: int, generation: int, commit: Commit) -> None:
         """Begin anew with these partitions of both topics: nothing of an earlier assignment is known any more."""
         self._abandon()
-        self._epoch = Epoch()
         self._cache.clear()
         self.poison.clear()
         self._intake.partitions = partitions
@@ -165,7 +164,7 @@ class Worker:
         epoch.acknowledge.append(acknowledge)
         self.progress.records += len(records)
         self.progress.beats += 1
-        if len(epoch.facts) >= self._pace.facts:
+        if epoch.held >= self._pace.facts:
             self._room.clear()
             self._due.set()
         elif epoch.urgent:
@@ -184,7 +183,7 @@ class Worker:
             except TimeoutError:
                 pass
             else:
-                if len(self._epoch.facts) < self._pace.facts:
+                if self._epoch.held < self._pace.facts:
                     await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
             self._due.clear()
             await self.flush()
@@ -202,8 +201,11 @@ class Worker:
         return True
 
     def _abandon(self) -> None:
+        """Own nothing: what is in memory knows facts that were never stored, so nothing may be folded into it any more."""
         if self._flush is not None:
             self._flush.given_up.set()
+        self._epoch = Epoch()
+        self.owned = frozenset()
         self._generation = -1
 
     async def flush(self, *, close: bool = False) -> None:
@@ -221,6 +223,7 @@ class Worker:
         epoch, self._epoch = self._epoch, Epoch()
         flush = self._flush = Flush(
             epoch,
+            coming=self._epoch,
             persistence=self.persistence,
             cache=self._cache,
             metrics=self._metrics,
@@ -281,7 +284,7 @@ class Worker:
         self.progress.rows += flush.confirm()
         self.progress.flushes += 1
         self._metrics.count(measures.FACTS, len(epoch.facts))
-        self._metrics.count(measures.EVICTED, self._cache.evict(self._epoch.touched))
+        self._metrics.count(measures.EVICTED, self._cache.evict(self._epoch.number))
         self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
         self._metrics.gauge(measures.CACHED, len(self._cache))
         self._metrics.observe(measures.FLUSH_SECONDS, [seconds])

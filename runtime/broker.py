@@ -67,14 +67,12 @@ class EmbeddedBroker:
         while True:
             if self._child.poll() is not None:
                 raise Unavailable(f"the embedded broker ended at once; its log is {self._log}")
-            try:
+            if _answers(self.cluster.address):
                 await create_topics(self.cluster, self._partitions, 1)
-            except Unavailable:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.05)
-            else:
                 return
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"the embedded broker does not answer; its log is {self._log}")
+            await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
         """Stop the child."""
@@ -87,3 +85,10 @@ class EmbeddedBroker:
             return
         child.kill()
         await asyncio.to_thread(child.wait)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex((host, int(port))) == 0

@@ -22,8 +22,8 @@ def settings_page() -> str:
         "",
         _MADE,
         "",
-        f"Settings are environment variables; no file is read. An empty one counts as absent, an unknown {PREFIX} name is",
-        "an error that says what was probably meant. Where a command has an option for the same thing, the option counts.",
+        f"Settings are environment variables; no file is read. An empty one counts as absent, and one under {PREFIX}",
+        "that is not in this table is an error. Where a command has an option for the same thing, the option counts.",
         "",
         "| variable | default | may be | meaning | example |",
         "| --- | --- | --- | --- | --- |",
@@ -39,13 +39,9 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].default
     if default is None:
         return ""
-    return (
-        f"`{size_of(default)}`" if name == "cache_bytes" else f"`{default:g}`" if _is_float(default) else f"`{default}`"
-    )
-
-
-def _is_float(default: object) -> bool:
-    return isinstance(default, float)
+    if name == "cache_bytes":
+        return f"`{size_of(default)}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
 def metrics_page() -> str:
@@ -55,9 +51,9 @@ def metrics_page() -> str:
         "",
         _MADE,
         "",
-        "Every process serves them for Prometheus under `/metrics`, at the host and port of its [settings](settings.md).",
-        "Beside these stand `process_*` (CPU, memory, files, start; on Linux) and `python_info`. A histogram `x` is the",
-        "series `x_bucket`, `x_sum` and `x_count`.",
+        "Every process serves them for Prometheus under `/metrics`, at the host and port of its",
+        "[settings](settings.md). Beside them stand `process_*` (CPU, memory, files, start; on Linux) and",
+        "`python_info`. A histogram `x` is the series `x_bucket`, `x_sum` and `x_count`.",
         "",
         "| metric | kind | labels | meaning | what to do |",
         "| --- | --- | --- | --- | --- |",

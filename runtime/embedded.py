@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ from sinks.migrate import migrate
 log = logging.getLogger(__name__)
 
 USER = "afterword"
+_SESSION_SECONDS = 6.0
+"""Tansu waits half a session before it lets a member join."""
 
 
 class Embedded:
@@ -60,7 +63,7 @@ class Embedded:
                 reader=reader,
                 metrics=self._metrics,
                 rules=self._rules,
-                tuning=self._tuning,
+                tuning=replace(self._tuning, session=min(self._tuning.session, _SESSION_SECONDS)),
             )
             await self.engine.start()
             stack.push_async_callback(self.engine.stop)

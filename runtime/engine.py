@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from faust.types import TP
+
 from processors import measures
 from processors.agents import Assignments, Group, build
 from processors.language import load as load_language_detector
@@ -160,10 +162,13 @@ class Engine:
         await self.worker.flush(close=True)
 
     async def _watch_lag(self) -> None:
+        shown: set[TP] = set()
         while True:
             await asyncio.sleep(_LAG_SECONDS)
-            for place, lag in self._assignments.consumer.lag().items():
-                self._metrics.gauge(measures.LAG, lag, place.topic, str(place.partition))
+            lag = self._assignments.consumer.lag()
+            for place in shown | lag.keys():  # one that is not ours any more is nobody's backlog here
+                self._metrics.gauge(measures.LAG, lag.get(place, 0), place.topic, str(place.partition))
+            shown |= lag.keys()
 
     async def _watch_app(self) -> None:
         """Faust notes a crash and goes on as if nothing had been; here it ends the process."""

@@ -1,6 +1,7 @@
 """Kafka as the runtime uses it: addresses and credentials, topics, and a producer."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,14 @@ from urllib.parse import urlsplit
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownError,
+    UnsupportedVersionError,
+    for_code,
+)
 
 from schemas.failures import Unavailable
 from schemas.topics import MAX_RECORD_BYTES, TOPICS
@@ -17,6 +25,10 @@ from schemas.topics import MAX_RECORD_BYTES, TOPICS
 _LINGER_MS: Final = 5
 _KNOWN_SECONDS: Final = 15.0
 _BATCH_BYTES: Final = 512 * 1024
+_NO_PRODUCER_IDS: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
+"""What a broker answers that knows no producer ids: Tansu the first of these."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,10 @@ def cluster_of(
     scheme, separator, hosts = url.partition("://")
     if not separator or scheme not in ("kafka", "kafkas") or not hosts:
         raise ValueError(f"{url!r} is no Kafka address: write kafka://host:9092, or kafkas://host:9093 for TLS")
+    if "@" in hosts:
+        raise ValueError(
+            "a Kafka address holds no user and password: give them as AFTERWORD_KAFKA_USERNAME and _PASSWORD"
+        )
     addresses = []
     for one in hosts.rstrip("/").split(","):
         parts = urlsplit(f"//{one}")
@@ -96,19 +112,31 @@ class KafkaProducer:
 
     async def start(self) -> None:
         """Connect. Raises Unavailable when no broker answers."""
+        try:
+            await self._connect(idempotent=self._cluster.idempotent)
+        except KafkaError as error:
+            raise Unavailable(f"Kafka at {self._cluster.address} does not answer: {error}") from error
+
+    async def _connect(self, *, idempotent: bool) -> None:
         self._producer = AIOKafkaProducer(
             **self._cluster.client(),
             acks="all",
-            enable_idempotence=self._cluster.idempotent,
+            enable_idempotence=idempotent,
             linger_ms=_LINGER_MS,
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES + 65_536,
         )
         try:
             await self._producer.start()
-        except KafkaError as error:
+        except _NO_PRODUCER_IDS as error:
             await self._producer.stop()
-            raise Unavailable(f"Kafka at {self._cluster.address} does not answer: {error}") from error
+            if not idempotent:
+                raise
+            log.warning("Kafka gives no producer id (%r): a record may arrive twice, and counts once", error)
+            await self._connect(idempotent=False)
+        except KafkaError:
+            await self._producer.stop()
+            raise
 
     async def stop(self) -> None:
         """Send what is waiting and disconnect."""

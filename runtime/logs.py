@@ -20,6 +20,9 @@ from runtime.settings import Settings
 OURS: Final = ("api", "processors", "runtime", "schemas", "sinks")
 """Packages whose loggers follow the setting; all others only warn."""
 
+SAID_BY_US: Final = ("urllib3.connectionpool", "clickhouse_connect.driver._backend")
+"""Loggers that warn of each attempt to reach ClickHouse, which is tried again and said by whoever tries."""
+
 _SECRET: Final = re.compile(r"(://[^\s:/@]*):(?:(?!://)\S)*@")
 _FIRST: Final = ("at", "level", "logger", "event")
 
@@ -41,6 +44,8 @@ def configure_logs(settings: Settings) -> None:
     root.setLevel(logging.INFO if level == "DEBUG" else logging.WARNING)
     for package in OURS:
         logging.getLogger(package).setLevel(level)
+    for name in SAID_BY_US:
+        logging.getLogger(name).setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

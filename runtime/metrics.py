@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Final, TypeVar
 
 from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -27,7 +28,7 @@ from schemas.topics import TOPICS
 MetricT = TypeVar("MetricT")
 
 PREFIX: Final = "afterword_"
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 BUCKETS: Final[Mapping[Measure, tuple[float, ...]]] = {
     FLUSH_SECONDS: (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),

@@ -37,26 +37,21 @@ class HttpServer:
 
     async def start(self) -> None:
         """Bind and serve. Raises SettingsError when the address cannot be had."""
-        listening = _bound(self._host, self._port)
-        self._address = _url(listening)
-        self._server = _Server(
-            uvicorn.Config(
-                Starlette(routes=self._routes),
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=_STOP_SECONDS,
-            )
+        config = uvicorn.Config(
+            Starlette(routes=self._routes),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
         )
+        config.load()
+        listening = await _bound(self._host, self._port)  # from here on requests wait in its queue, and none is refused
+        self._address = _url(listening)
+        self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
-        up = asyncio.create_task(self._server.up.wait())
-        await asyncio.wait([self._serving, up], return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
-        if self._serving.done():
-            self._serving.result()
 
     async def stop(self) -> None:
         """Answer what was asked, for 3 s at most, and stop. Does nothing when it was not started."""
@@ -66,26 +61,20 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the process, and says when it is up."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
+    """Leaves the signals to the process: uvicorn would take SIGINT and SIGTERM away from the worker."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
 
-
-def _bound(host: str, port: int) -> socket.socket:
+async def _bound(host: str, port: int) -> socket.socket:
     """A listening socket: bound here, so that its port is known and a taken one can be explained."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:  # the latter when it cannot be a name at all
         raise SettingsError([_elsewhere(host)]) from error
     family, kind, protocol, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
     listening = socket.socket(family, kind, protocol)

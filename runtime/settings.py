@@ -279,7 +279,7 @@ class Settings(BaseSettings):
             where = {"kafka": "Kafka", "clickhouse": "ClickHouse"}[name]
             raise SettingsError(
                 (
-                    f"{variable(name)} is not set: say where {where} is, for example {example(name)}",
+                    f"{variable(name)} is not set: say where {where} is, for example {variable(name)}={example(name)}",
                     "Without a cluster: `afterword up` runs the embedded stack, and `--data DIR` names its data folder",
                 )
             )
@@ -292,11 +292,7 @@ def variable(name: str) -> str:
 
 
 def example(name: str) -> str:
-    """Give an assignment of a setting that is accepted."""
-    return f"{variable(name)}={_example(name)}"
-
-
-def _example(name: str) -> str:
+    """Give a value of a setting that is accepted."""
     examples = Settings.model_fields[name].examples
     assert examples
     return str(examples[0])
@@ -377,4 +373,4 @@ def _lines(fault: ErrorDetails, given: Mapping[str, Any]) -> Iterator[str]:
     # An address may hold a password even where none belongs.
     shown = lead[:-1] if secret or "@" in str(fault["input"]) else f"{lead}{fault['input']}"
     why = told if told and name != "cache_bytes" else f"it must be {allowed(name)}"
-    yield f"{shown}: {why}; for example {lead}{_example(name)}"
+    yield f"{shown}: {why}; for example {lead}{example(name)}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
+from rich import box
 from rich.table import Table
 
 _QUERY = """
@@ -11,7 +12,7 @@ SELECT assistant, count(), sum(messages), sum(queries), quantileExact(0.5)(durat
        countIf(fallbacks > 0), countIf(label != ''), countIf(NOT closed)
 FROM conversations FINAL GROUP BY assistant ORDER BY assistant
 """
-_HEADINGS = ("conversations", "messages", "queries", "median duration", "rated", "with fallback", "labelled", "open")
+_HEADINGS = ("conversations", "messages", "queries", "median", "rated", "fallback", "labelled", "open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,10 @@ class Pace:
 
 def table(client: Client) -> Table:
     """Ask the database and lay the answer out."""
-    drawn = Table(title="Conversations", title_justify="left")
-    drawn.add_column("assistant")
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    drawn.add_column("assistant", no_wrap=True)
     for heading in _HEADINGS:
-        drawn.add_column(heading, justify="right")
+        drawn.add_column(heading, justify="right", no_wrap=True)
     for assistant, *numbers in client.query(_QUERY).result_rows:
         cells = [f"{number:,}" for number in numbers]
         cells[3] = duration(numbers[3])

@@ -109,6 +109,8 @@ async def _watch(stack: Embedded, progress: Progress, stored: TaskID) -> None:
 async def _summarise(stack: Embedded, pace: summary.Pace) -> None:
     """Print the summary to standard output: it is the result, not a remark."""
     out = Console()
+    if not out.is_terminal:
+        out = Console(width=120)
     client = stack.database.client()
     try:
         out.print(await asyncio.to_thread(summary.table, client))

@@ -17,6 +17,10 @@ _ASCII = bytes(ord(chr(code).lower()) if code < 128 and _is_of_a_word(code) else
 """Upper case to lower, letters and digits as they are, everything else to a space."""
 _LATIN = bytes(code if _is_of_a_word(code) else 32 for code in range(256))
 """The same for a text in Latin-1 whose case is folded already."""
+_PLAIN = bytes(code for code in range(256) if unicodedata.normalize("NFKC", chr(code)) in (chr(code), " "))
+"""What NFKC leaves as it is, so that such a text needs no look at it (a no-break space separates anyway)."""
+_PLAIN_LATIN = bytes(ord(chr(code).lower()) if _is_of_a_word(code) else 32 for code in _PLAIN)
+_FOLD_PLAIN = bytes.maketrans(_PLAIN, _PLAIN_LATIN)
 _BEYOND = (range(0x10000, 0x33480), range(0xE0000, 0xE1000))
 """All letters, marks and digits behind U+FFFF lie here; what follows is private or not assigned."""
 
@@ -24,10 +28,17 @@ _BEYOND = (range(0x10000, 0x33480), range(0xE0000, 0xE1000))
 def fold_latin(text: str) -> bytes | None:
     """Fold a text into Latin-1, its words left apart by one or more spaces; None when the folded text goes beyond it.
 
-    The hot path's way: two passes in C at most, 0.13 µs for 60 characters of ASCII; an expression takes 1.9.
+    The hot path's way: few passes in C, 0.13 µs for 60 characters of ASCII, 0.25 for most others in Latin-1; an
+    expression takes 1.9.
     """
     if text.isascii():
         return text.encode("ascii").translate(_ASCII, b"'")
+    try:
+        latin = text.encode("latin-1")
+        if not latin.translate(None, _PLAIN):
+            return latin.translate(_FOLD_PLAIN, b"'").replace(b"\xdf", b"ss")
+    except UnicodeEncodeError:
+        pass
     try:
         return _normalized(text).encode("latin-1").translate(_LATIN)
     except UnicodeEncodeError:

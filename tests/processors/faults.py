@@ -1,7 +1,7 @@
 """Faults at named calls: of the store's methods, of `send`, of `commit`. Nothing here waits for a time to pass."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class Faults:
         """Ids of events that the store refuses."""
         self.refused_rows: set[str] = set()
         """Conversations whose rows the store refuses."""
-        self.stale: dict[str, tuple[Snapshot, int]] = {}
+        self._old: dict[str, list[Snapshot]] = {}
         self._plans: list[_Plan] = []
         self._lock = threading.Lock()
 
@@ -89,9 +89,14 @@ class Faults:
         self._plans.append(_Plan(call, 0, 1, after, hold))
         return hold
 
-    def answer_from(self, snapshot: Snapshot, *, facts: int = 0, rows: int = 0) -> None:
-        """Answer so many reads of facts, and of rows, from an old state."""
-        self.stale = {"read_facts": (snapshot, facts), "read_rows": (snapshot, rows)}
+    def answer_from(self, call: str, *snapshots: Snapshot) -> None:
+        """Answer the next reads from these old states, one after another."""
+        self._old[call] = list(snapshots)
+
+    def mend(self) -> None:
+        """Plan nothing any more."""
+        self._plans.clear()
+        self._old.clear()
 
     def around(self, call: str, act: Callable[[], T]) -> T:
         """Do what the call does, with whatever is planned for it."""
@@ -100,13 +105,10 @@ class Faults:
         self._pass(call, after=True)
         return result
 
-    def snapshot(self, call: str) -> Snapshot | None:
+    def old(self, call: str) -> Snapshot | None:
         """Give the old state that this call answers from, None when it answers from the present one."""
-        snapshot, times = self.stale.get(call, (None, 0))
-        if snapshot is None or not times:
-            return None
-        self.stale[call] = snapshot, times - 1
-        return snapshot
+        snapshots = self._old.get(call)
+        return snapshots.pop(0) if snapshots else None
 
     def _pass(self, call: str, *, after: bool) -> None:
         with self._lock:
@@ -167,11 +169,11 @@ class FaultyStore:
         self._faults.around("delete_rows", lambda: self._store.delete_rows(keys))
 
     def read_facts(self, keys: Collection[Key]) -> list[StoredFact]:
-        source = self._faults.snapshot("read_facts") or self._store
+        source = self._faults.old("read_facts") or self._store
         return self._faults.around("read_facts", lambda: source.read_facts(keys))
 
     def read_rows(self, keys: Collection[Key], days: Collection[int]) -> dict[Key, StoredRow]:
-        source = self._faults.snapshot("read_rows") or self._store
+        source = self._faults.old("read_rows") or self._store
         return self._faults.around("read_rows", lambda: source.read_rows(keys, days))
 
     def scan_facts(self) -> Iterator[list[StoredFact]]:
@@ -183,7 +185,3 @@ class FaultyStore:
     def dead_letters(self, reason: Reason | None = None, *, requeued: bool = False) -> Iterator[DeadLetter]:
         return self._faults.around("dead_letters", lambda: self._store.dead_letters(reason, requeued=requeued))
 
-
-def ids_of(letters: Iterable[DeadLetter]) -> list[tuple[str, str]]:
-    """Name dead letters by conversation and reason."""
-    return [(letter.conversation_id, str(letter.reason)) for letter in letters]

@@ -1,5 +1,7 @@
 """Events older than the first one seen: the row moves to another day, across a month's end, and is one row all the time."""
 
+import asyncio
+
 import pytest
 
 from processors.conversation import FOLD_REVISION
@@ -7,6 +9,7 @@ from schemas.conversation import RowColumns, Version
 from tests.builders import AT, DAY, HOUR, SECOND, event
 from tests.processors.world import LATER, World
 from tests.sinks.building import row, rows
+from tests.waiting import until
 
 MONTH_END = 1_793_491_200_000
 """2026-11-01T00:00:00Z."""
@@ -55,11 +58,7 @@ async def test_a_slow_writer_that_still_writes_its_row_under_the_former_day_stay
     slow = world.start().assign()
     await slow.take()
     held = slow.faults.hold("insert_rows")
-    import asyncio
-
     writing = asyncio.create_task(slow.flush())
-    from tests.waiting import until
-
     await until(held.reached.is_set, 5, "the slow writer to begin")
     owner = world.start().assign()
     world.produce(event("message.sent", id="early", at=MONTH_END - DAY))

@@ -1,5 +1,7 @@
 """A process killed at any step of a flush, and a partition lost and regained: the rows are those of all facts."""
 
+import contextlib
+
 import pytest
 
 from tests.builders import AT, DAY, HOUR, MINUTE, SECOND, Event, event, line
@@ -66,8 +68,10 @@ async def test_a_kill_at_any_call_of_a_flush_changes_no_row(call: str, after: bo
         with World() as world:
             first = world.start().assign()
             first.faults.kill(call, passing=passing, after=after)
-            with pytest.raises(Killed):
+            with contextlib.suppress(Killed):
                 await _live(world, first, _stages())
+            # Whether the last read finds facts, and so asks for rows, is a race between two threads.
+            assert first.faults.dead or call == "read_rows"
             first.kill()
             assert not world.boasting()
             await _live(world, world.start().assign(), _stages())

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from processors.clock import Tick
+from processors.conversation import FOLD_REVISION
 from processors.measures import NoMetrics
 from processors.worker import Pace, Worker
 from schemas.conversation import Version
@@ -205,8 +206,15 @@ class World:
 
     def truth(self, clock: int | None = None, rules: dict[str, Any] = PLAIN_RULES) -> list[dict[str, Any]]:
         """Give the rows that the oracle makes of all good events."""
-        rows = oracle.rows(self.lines, rules, clock, "default")
-        return sorted((row for row in map(expected, rows.values()) if row is not None), key=_key)
+        conversations: dict[Key, set[bytes]] = {}
+        for payload in self.lines:
+            told = oracle.Fact.of(payload).event
+            conversations.setdefault((told.get("assistant", "default"), told["conversation_id"]), set()).add(payload)
+        rows = (
+            oracle.conversation_row(*key, payloads, _oracles_rules(rules, key[0]), clock, FOLD_REVISION)
+            for key, payloads in conversations.items()
+        )
+        return sorted((one for row in rows if row is not None and (one := expected(row)) is not None), key=_key)
 
     def letters(self, reason: Reason | None = None) -> list[tuple[str, bytes]]:
         """Give reason and value of all dead letters."""
@@ -228,6 +236,17 @@ class World:
         erasures = [fact.at for fact in facts if fact.type == "conversation.erased"]
         cut = max(erasures, default=-1)
         return len(erasures), sum(fact.type != "conversation.erased" and fact.at > cut for fact in facts)
+
+
+_made: dict[tuple[int, str], oracle.Rules] = {}
+
+
+def _oracles_rules(rules: dict[str, Any], assistant: str) -> oracle.Rules:
+    """Make the rules as the oracle reads them, once: that takes longer than a row."""
+    key = id(rules), assistant
+    if key not in _made:
+        _made[key] = oracle.Rules.of(rules, assistant)
+    return _made[key]
 
 
 def _key(row: dict[str, Any]) -> Key:
