@@ -54,8 +54,10 @@ class Flush:
         now: Callable[[], int],
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
-        """`coming`: the epoch that is collected meanwhile; `clocks`: epoch ms by partition, as of now; `partitions`: how
-        many both topics have."""  # noqa: D205, D209
+        """`coming`: the epoch collected meanwhile; `clocks`: epoch ms by partition, as of now.
+
+        `partitions`: how many both topics have.
+        """
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
         self._epoch = epoch

@@ -121,9 +121,15 @@ def _compared(reader: Reader, rules: Rules, found: Drift) -> Iterator[list[tuple
 
     def compared(facts: Found) -> list[tuple[Conversation, str]]:
         found.unreadable += facts.unreadable
-        conversations = fold(facts, {}, list(facts.facts), 1, effects_of)
+        conversations = {one.key: one for one in fold(facts, {}, list(facts.facts), 1, effects_of)}
         found.conversations += len(conversations)
-        return [(one, _fault(found, one, standing.of(one.key), rules.revision)) for one in conversations]
+        rows = {key: standing.of(key) for key in conversations}
+        # A worker may have stored more since the facts were read; whatever a row says is in the facts read after it.
+        if newer := [key for key, one in conversations.items() if _says_more(rows[key], one)]:
+            again = Found()
+            gather(again, reader.read_facts(newer))
+            conversations |= {one.key: one for one in fold(again, {}, list(again.facts), 1, effects_of)}
+        return [(one, _fault(found, one, rows[key], rules.revision)) for key, one in conversations.items()]
 
     facts = Found()
     for stored in reader.scan_facts():
@@ -134,6 +140,13 @@ def _compared(reader: Reader, rules: Rules, found: Drift) -> Iterator[list[tuple
     if facts.facts:
         yield compared(facts)
     standing.pass_over(None)
+    if found.orphaned:
+        begun = {fact.key for fact in reader.read_facts(found.orphaned)}
+        found.orphaned = [key for key in found.orphaned if key not in begun]
+
+
+def _says_more(rows: list[StoredRow], one: Conversation) -> bool:
+    return any(Version.facts(row.version) > (min(one.erasures, 255), one.facts) for row in rows)
 
 
 def _fault(found: Drift, one: Conversation, rows: list[StoredRow], revision: int) -> str:

@@ -201,7 +201,7 @@ class Worker:
         return True
 
     def _abandon(self) -> None:
-        """Own nothing: what is in memory knows facts that were never stored, so nothing may be folded into it any more."""
+        """Own nothing: what is in memory knows facts that were never stored, so nothing more may be folded into it."""
         if self._flush is not None:
             self._flush.given_up.set()
         self._epoch = Epoch()

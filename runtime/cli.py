@@ -1,11 +1,14 @@
 """The command line: `afterword`. What a command does is in the module it names; here it is only asked for."""
 
 import asyncio
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,6 +19,10 @@ from runtime.settings import Settings, SettingsError
 from schemas.failures import Unavailable
 from schemas.rules import Rules, RulesError
 
+if TYPE_CHECKING:
+    from runtime.place import Place
+    from schemas.failures import Reason
+
 app = typer.Typer(
     name="afterword",
     help="Turns the events of an assistant's conversations into conversations that a manager can learn from.\n\n"
@@ -23,17 +30,55 @@ app = typer.Typer(
     "Settings are environment variables AFTERWORD_*; docs/settings.md lists them.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # it would take "[default: …]" for markup, and fill examples into lines
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-topics = typer.Typer(help="The input topics in Kafka.", no_args_is_help=True)
+topics = typer.Typer(help="The input topics in Kafka.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(topics, name="topics")
+letters = typer.Typer(
+    help="Records that could never be taken as they are: see them, and send them again after a fix.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(letters, name="dead-letters")
+rules = typer.Typer(
+    help="What ends a conversation, what is a fallback, what is a question.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(rules, name="rules")
+
+
+def _examples(*lines: str) -> str:
+    """Put examples below the help of a command, each on a line of its own."""
+    return "\n".join(["\b", "For example:", *(f"  {line}" for line in lines)])
+
 
 console = Console(stderr=True)
+S = TypeVar("S")
 T = TypeVar("T")
+
+WIDE = 10_000
+"""Columns of a table that goes to a file or another program: enough for each row to stay a line."""
 
 Data = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the embedded stack. [default: .afterword]")
+]
+Stored = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Data folder of the embedded stack, up or not. [default: .afterword]"),
+]
+ClickHouse = Annotated[
+    str | None,
+    typer.Option(
+        "--clickhouse",
+        metavar="URL",
+        help="A server instead: clickhouse://user:password@host:8123/database. [default: AFTERWORD_CLICKHOUSE]",
+    ),
+]
+ReasonName = Annotated[
+    str | None, typer.Option("--reason", metavar="REASON", help="Only those with this reason, such as malformed.")
 ]
 Port = Annotated[int | None, typer.Option("--port", help="HTTP port; 0 picks a free one. [default: 8080]")]
 
@@ -156,6 +201,193 @@ def simulate(
     console.print(f"{written:,} simulated events")
 
 
+@app.command(
+    epilog=_examples(
+        'afterword sql "SELECT topic, count() FROM conversations FINAL GROUP BY topic"',
+        'afterword sql --format CSVWithNames "SELECT * FROM conversations FINAL" > rows.csv',
+        "afterword sql --format JSONEachRow - < question.sql",
+    )
+)
+def sql(
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="What to ask; - reads it from standard input.")],
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Any of ClickHouse's formats. [default: PrettyCompact on a terminal, else TabSeparatedWithNames]",
+        ),
+    ] = None,
+) -> None:
+    """Ask the database in SQL. It only reads; the answer goes to standard output, as it comes.
+
+    Tables: conversations (a row each; read it with FINAL), events (the facts), dead_letters (with FINAL).
+    docs/columns.md says what the columns mean. A folder that `afterword up` has is asked through that process.
+    """
+    from runtime.sql import write_answer  # noqa: PLC0415
+
+    place = _place(data, clickhouse)
+    if place.database.in_process:
+        # Python hears of Ctrl-C only when the engine has answered; nothing is written, so the process may just end.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if statement == "-":
+        statement = _parsed(sys.stdin.buffer.read(), lambda text: text.decode())
+    try:
+        _answered(lambda: write_answer(place.database, statement, output))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains of it at the end
+        raise typer.Exit(0) from None
+
+
+@letters.command(
+    "list",
+    epilog=_examples(
+        "afterword dead-letters list",
+        "afterword dead-letters list --reason malformed --limit 5",
+        "afterword dead-letters list --all --json | jq .detail",
+    ),
+)
+def list_letters(
+    reason: ReasonName = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")] = 50,
+    requeued: Annotated[bool, typer.Option("--all", help="Also those that were sent again since they failed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one a line, with the whole value.")] = False,
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+) -> None:
+    """List dead letters, newest first: when, from where, why, and how the record begins."""
+    from runtime import dead_letters  # noqa: PLC0415
+    from runtime.rebuilding import opened  # noqa: PLC0415
+
+    chosen = _reason(reason)
+    place = _place(data, clickhouse)
+
+    def show() -> None:
+        with opened(place.database) as (client, _, _):
+            found = dead_letters.listed(client, chosen, limit=limit, requeued=requeued, whole=as_json)
+            if as_json:
+                for line in dead_letters.json_lines(found):
+                    typer.echo(line)
+                return
+            counts = dead_letters.counts(client)
+        if found:
+            out = Console()
+            out = out if out.is_terminal else Console(width=WIDE)
+            out.print(dead_letters.table(found, requeued=requeued))
+        typer.echo(counts.line(len(found), chosen, requeued=requeued))
+
+    _answered(show)
+
+
+@letters.command(
+    "requeue",
+    epilog=_examples(
+        "afterword dead-letters requeue --reason future_time",
+        "afterword dead-letters requeue --yes --data DIR       (while `afterword up --data DIR` runs)",
+    ),
+)
+def requeue_letters(
+    reason: ReasonName = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka",
+            metavar="URL",
+            help="Where to send: kafka://host:9092. [default: the Kafka of the `afterword up` that has the folder, "
+            "else AFTERWORD_KAFKA]",
+        ),
+    ] = None,
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+) -> None:
+    """Send every open dead letter again, to the topic it came from. Do it after what was wrong has been mended.
+
+    Order does not matter: the conversations become what they would have been. A letter that fails again is listed
+    again, with its new reason. Only what Kafka has acknowledged counts as sent, and sending twice changes nothing.
+    """
+    from runtime.requeueing import requeue_all  # noqa: PLC0415
+
+    chosen = _reason(reason)
+    place = _place(data, clickhouse)
+    cluster = _answered(lambda: place.cluster(kafka))
+    _run(requeue_all(place.database, cluster, chosen, ask=None if yes else _confirmed, console=console))
+
+
+@rules.command("show", epilog=_examples("afterword rules show", "afterword rules show --rules-of shop"))
+def show_rules(
+    rules_of: Annotated[
+        str | None, typer.Option("--rules-of", metavar="ASSISTANT", help="What is in force for this assistant.")
+    ] = None,
+) -> None:
+    """Print the rules in force: those in AFTERWORD_RULES over those that come with Afterword.
+
+    What is printed is a rules file itself. To change a rule, write a file with what differs and a revision of its own.
+    """
+    from runtime.rules_shown import shown  # noqa: PLC0415
+
+    settings = _settings()
+    typer.echo(shown(_rules(settings), settings.rules, rules_of), nl=False)
+
+
+@rules.command("check", epilog=_examples("afterword rules check rules.toml && AFTERWORD_RULES=rules.toml afterword up"))
+def check_rules(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A rules file (TOML).")],
+) -> None:
+    """Say whether a rules file can be used, and if not everything that is wrong with it, a line each."""
+    from runtime.rules_shown import verdict  # noqa: PLC0415
+
+    try:
+        found = Rules.load(file)
+    except RulesError as error:
+        _fail(*error.lines)
+    typer.echo(verdict(found, file))
+
+
+@app.command(epilog=_examples("AFTERWORD_RULES=rules.toml afterword rebuild --drifted"))
+def rebuild(
+    drifted: Annotated[
+        bool, typer.Option("--drifted", help="Write only the rows that disagree with their facts or are old.")
+    ] = False,
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+) -> None:
+    """Fold all facts again under today's rules and write every row anew.
+
+    For example after the rules changed. It may run beside workers: a row made from more facts always wins.
+    """
+    from runtime.rebuilding import rebuild_all  # noqa: PLC0415
+
+    place = _place(data, clickhouse)
+    revised = _rules(place.settings)
+    for line in _answered(lambda: rebuild_all(place.database, revised, drifted=drifted, console=console)):
+        typer.echo(line)
+
+
+@app.command(epilog=_examples("afterword check", "afterword check --rows --data DIR"))
+def check(
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Compare all facts with their rows too; reads everything that is stored.")
+    ] = False,
+    data: Stored = None,
+) -> None:
+    """Say what is wrong with the set-up, and what to do. Ends with 0 when nothing is wrong, else with 1.
+
+    With AFTERWORD_KAFKA or AFTERWORD_CLICKHOUSE it looks at the cluster, else, or with --data, at the embedded stack:
+    settings, rules, Kafka and the input topics, ClickHouse and its tables, open dead letters.
+    """
+    from runtime.checks import check  # noqa: PLC0415
+
+    try:
+        settings = Settings.load(data=data)
+    except SettingsError as error:
+        _fail(*(f"\N{BALLOT X} wrong  settings: {line}" for line in error.lines))
+    configure_logs(settings)
+    _run(check(settings, data=data, rows=rows, console=console))
+
+
 def _settings(**given: Any) -> Settings:
     """Read the settings, options of the command before the environment."""
     try:
@@ -173,7 +405,29 @@ def _rules(settings: Settings) -> Rules:
         _fail(f"the rules in {settings.rules} cannot be used:", *error.lines)
 
 
-def _parsed(text: str, parse: Callable[[str], T]) -> T:
+def _place(data: Path | None, clickhouse: str | None) -> "Place":
+    """Find the store that a command is about."""
+    from runtime.place import place_of  # noqa: PLC0415
+
+    settings = _settings(data=data, clickhouse=clickhouse)
+    return _answered(lambda: place_of(settings, data=data, clickhouse=clickhouse))
+
+
+def _reason(name: str | None) -> "Reason | None":
+    """Read --reason, or list the reasons that there are."""
+    from runtime.dead_letters import reason_of  # noqa: PLC0415
+
+    return None if name is None else _parsed(name, reason_of)
+
+
+def _confirmed(question: str) -> bool:
+    """Ask a person; where there is none, say how to do without."""
+    if not sys.stdin.isatty():
+        _fail(f"{question} There is nobody to ask: say --yes")
+    return typer.confirm(question, err=True)
+
+
+def _parsed(text: S, parse: Callable[[S], T]) -> T:
     """Read an address, or say what is wrong with it."""
     try:
         return parse(text)
@@ -204,6 +458,9 @@ def _fail(*lines: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8 still gets an answer
     app()
 
 

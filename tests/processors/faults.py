@@ -184,4 +184,3 @@ class FaultyStore:
 
     def dead_letters(self, reason: Reason | None = None, *, requeued: bool = False) -> Iterator[DeadLetter]:
         return self._faults.around("dead_letters", lambda: self._store.dead_letters(reason, requeued=requeued))
-

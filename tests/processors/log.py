@@ -39,7 +39,6 @@ class Log:
         self.owners: dict[int, object] = {}
         self.generations = itertools.count(1)
 
-    @property
     def acknowledged(self) -> bool:
         """Whether everything in it is committed."""
         return all(self.committed[place] == len(records) for place, records in self.records.items())

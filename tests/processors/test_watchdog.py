@@ -75,8 +75,7 @@ def test_a_worker_with_nothing_to_take_is_not_bitten() -> None:
 
 
 def test_the_limit_counts_from_when_waiting_ended_or_records_came() -> None:
-    for first in ({"waits": True, "behind": 3}, {"behind": 0}):
-        dog = Dog(**first)
+    for dog in (Dog(waits=True, behind=3), Dog()):
         dog.pass_time(3_600)
         dog.waits, dog.behind = False, 3
         dog.pass_time(55)

@@ -117,7 +117,9 @@ def test_a_conversation_that_was_replaced_while_it_was_written_is_not_counted_ag
     assert cache.bytes == present.size
 
 
-_WORDS = "the a to my where is parcel order when will it arrive thanks hello please can you tell me size blue shoe".split()
+_WORDS = (
+    "the a to my where is parcel order when will it arrive thanks hello please can you tell me size blue shoe".split()
+)
 
 
 _CHANCE = random.Random(3)
@@ -158,9 +160,7 @@ def test_the_estimate_is_within_two_fifths_of_what_tracemalloc_finds(messages: i
             for payload in payloads:
                 said, at = decode(payload)
                 if conversation is None:
-                    conversation = Conversation(
-                        (said.assistant, said.conversation_id), 0, effects_of(said.assistant)
-                    )
+                    conversation = Conversation((said.assistant, said.conversation_id), 0, effects_of(said.assistant))
                 pair = pair_of(said.id, payload[:16])
                 conversation.add(said, at, pair[:8], pair)
             assert conversation is not None

@@ -1,4 +1,4 @@
-"""Events older than the first one seen: the row moves to another day, across a month's end, and is one row all the time."""
+"""Events older than the first one seen: the row moves to another day, across a month's end, and stays one row."""
 
 import asyncio
 

@@ -15,7 +15,13 @@ from tests.waiting import until
 SECRET = "Jane Roe"
 
 BEFORE = (
-    event("conversation.started", at=AT - 40 * DAY, id="b1", user={"id": "u1", "name": SECRET}, attributes={"name": SECRET}),
+    event(
+        "conversation.started",
+        at=AT - 40 * DAY,
+        id="b1",
+        user={"id": "u1", "name": SECRET},
+        attributes={"name": SECRET},
+    ),
     event("message.sent", at=AT, id="b2", text=f"My name is {SECRET}."),
     event("conversation.rated", at=AT + SECOND, id="b3", rating=1, comment=f"{SECRET} was here"),
     event("label.set", at=AT + 2 * SECOND, id="b4", correction=f"Say hello to {SECRET}."),
@@ -110,7 +116,7 @@ async def test_a_late_fact_from_before_the_cut_is_not_kept(world: World, cache_b
     if cache_bytes:
         assert process.worker.progress.rows == former
     assert not _remains(world)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_a_fact_at_the_very_cut_is_not_kept_and_one_a_millisecond_later_is(world: World) -> None:

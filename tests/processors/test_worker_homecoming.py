@@ -30,7 +30,7 @@ async def test_a_record_away_from_home_is_brought_home_and_counts(world: World, 
     home = world.log.records[EVENTS.name, HOME][-1]
     assert (home.key, home.value) == (b"c-1", line(STRAY))
     assert list(home.headers) == [("trace", b"7"), (HOPS_HEADER, b"1")]
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 @pytest.mark.parametrize("key", [None, b"c-1"], ids=["keyless", "under its key"])
@@ -92,7 +92,7 @@ async def test_a_record_that_was_sent_home_three_times_is_a_dead_letter(world: W
     assert world.letters() == [("no_home", line(STRAY))]
     assert "send" not in process.faults.calls
     assert world.rows() == world.truth()
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 @pytest.mark.parametrize("header", [b"", b"-1", b"two", None], ids=["empty", "negative", "a word", "null"])
@@ -108,7 +108,7 @@ async def test_a_send_that_fails_is_repeated_and_acknowledged_only_after(world: 
     process = world.start().assign(AWAY)
     process.faults.fail("send", times=3)
     await process.take()
-    assert not world.log.acknowledged
+    assert not world.log.acknowledged()
     await process.flush()
     assert process.faults.calls.count("send") == 4
     assert process.faults.calls[-1] == "commit"
@@ -127,7 +127,7 @@ async def test_a_process_killed_around_the_send_leaves_the_record_to_the_next(wo
     assert world.log.committed[EVENTS.name, AWAY] == 0
     await world.start().assign().catch_up(LATER)
     assert world.rows() == world.truth(LATER)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_many_strays_of_many_conversations_among_good_records(world: World) -> None:

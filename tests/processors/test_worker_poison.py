@@ -64,7 +64,7 @@ async def test_a_bad_record_is_a_dead_letter_once_and_leaves_the_others_right(
     await again.assign().catch_up(LATER)
     assert world.rows() == world.truth(LATER)
     assert world.letters() == [(reason, value or b"")]
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_all_bad_records_together_leave_all_others_right(world: World) -> None:
@@ -75,7 +75,7 @@ async def test_all_bad_records_together_leave_all_others_right(world: World) -> 
     await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
     assert len(world.letters()) == len({(topic, value or b"") for topic, value, _ in BAD.values()})
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_a_dead_letter_says_where_it_came_from_and_whose_it_was(world: World) -> None:

@@ -89,8 +89,14 @@ LATE: dict[str, list[Event]] = {
         event("message.sent", id="late", at=AT + HOUR),
     ],
     "a label": [event("label.set", id="label", at=AT + HOUR)],
-    "an erasure": [event("conversation.erased", id="erased", at=AT + MINUTE), event("message.sent", id="late", at=AT + HOUR)],
-    "what an erasure erases": [event("conversation.erased", id="erased", at=AT + HOUR), event("message.sent", id="late", at=AT)],
+    "an erasure": [
+        event("conversation.erased", id="erased", at=AT + MINUTE),
+        event("message.sent", id="late", at=AT + HOUR),
+    ],
+    "what an erasure erases": [
+        event("conversation.erased", id="erased", at=AT + HOUR),
+        event("message.sent", id="late", at=AT),
+    ],
 }
 FIRST = event("message.sent", id="one", text="Where is my parcel?")
 
@@ -135,13 +141,13 @@ async def test_a_flush_of_very_many_conversations_lets_others_have_their_turn_an
     process = world.start().assign()
     await process.take()
     flush = asyncio.create_task(process.flush())
-    while not process.worker.cached:
+    while not process.worker.cached:  # noqa: ASYNC110  (the very next turn is needed)
         await asyncio.sleep(0)
     assert process.worker.cached == _FOLD_CHUNK
     process.assign()
     await flush
     assert process.worker.cached == 0
-    assert not world.log.acknowledged
+    assert not world.log.acknowledged()
     await process.catch_up()
     assert world.rows() == world.truth()
 
@@ -156,10 +162,10 @@ async def test_a_reader_that_waits_is_served_within_moments(world: World) -> Non
         await _turns()
         assert not process.worker.idle
         process.worker.flush_soon()
-        await until(lambda: world.log.acknowledged, 5, "the flush")
+        await until(world.log.acknowledged, 5, "the flush")
         world.produce(event("label.set"))
         await process.take()
-        await until(lambda: world.log.acknowledged, 5, "the flush of a label")
+        await until(world.log.acknowledged, 5, "the flush of a label")
         assert world.rows() == world.truth()
     finally:
         running.cancel()

@@ -32,7 +32,7 @@ async def test_a_refused_fact_of_many_is_the_only_one_that_is_missing(world: Wor
     await process.catch_up()
     assert world.rows() == world.truth()
     assert world.letters(Reason.REFUSED) == [("refused", line(refused))]
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
     world.produce(event("message.sent", at=AT + HOUR))
     await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
@@ -58,7 +58,7 @@ async def test_a_conversation_of_nothing_but_refused_facts_has_no_row(world: Wor
     await process.catch_up(LATER)
     assert world.rows() == []
     assert len(world.letters()) == 1
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_a_refused_erasure_erases_nothing(world: World) -> None:
@@ -114,7 +114,7 @@ async def test_a_refused_row_of_many_is_the_only_one_that_is_missing(world: Worl
     right = [row for row in world.truth() if row["conversation_id"] != "c-3"]
     assert [row for row in world.rows() if row["conversation_id"] != "c-3"] == right
     assert {found.conversation_id for found in world.store.dead_letters(Reason.REFUSED)} == {"c-3"}
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
     process.faults.refused_rows = set()
     world.produce(event("message.sent", at=AT + HOUR, conversation_id="c-3"))
     await process.catch_up(LATER)

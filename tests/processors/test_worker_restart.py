@@ -24,7 +24,12 @@ def _stages() -> list[list[Event]]:
     early = [event("message.sent", at=AT - 40 * DAY, id="early"), event("conversation.rated", at=AT, id="r", rating=5)]
     return [
         [event("conversation.started", at=AT - SECOND, id="start", channel="web"), *talk[:2], *other],
-        [*talk[1:], *early, event("label.set", at=AT + HOUR, id="label"), event("message.sent", id="n", conversation_id="c-3")],
+        [
+            *talk[1:],
+            *early,
+            event("label.set", at=AT + HOUR, id="label"),
+            event("message.sent", id="n", conversation_id="c-3"),
+        ],
         [
             event("conversation.erased", at=AT + MINUTE, id="erased", conversation_id="c-2"),
             event("message.sent", at=AT + HOUR, id="after", conversation_id="c-2"),
@@ -76,7 +81,7 @@ async def test_a_kill_at_any_call_of_a_flush_changes_no_row(call: str, after: bo
             assert not world.boasting()
             await _live(world, world.start().assign(), _stages())
             assert world.rows() == world.truth(LATER)
-            assert world.log.acknowledged
+            assert world.log.acknowledged()
             assert [reason for reason, _ in world.letters()] == ["malformed"] * 3
 
 
@@ -121,7 +126,7 @@ async def test_what_was_written_by_this_process_is_not_written_again(world: Worl
     world.produce(told, told)
     await process.catch_up()
     assert process.worker.progress.rows == written == 1
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_a_partition_lost_and_regained_is_read_anew(world: World) -> None:
@@ -129,7 +134,9 @@ async def test_a_partition_lost_and_regained_is_read_anew(world: World) -> None:
     world.produce(event("message.sent", id="one"), event("message.sent", id="two", at=AT + SECOND))
     await first.catch_up()
     second.assign()
-    world.produce(event("message.sent", id="three", at=AT + 2 * SECOND), event("label.set", at=AT + MINUTE, seen_messages=3))
+    world.produce(
+        event("message.sent", id="three", at=AT + 2 * SECOND), event("label.set", at=AT + MINUTE, seen_messages=3)
+    )
     await second.catch_up()
     first.assign()
     world.produce(event("message.sent", id="four", at=AT + 3 * SECOND))
@@ -160,7 +167,7 @@ async def test_a_former_owner_commits_nothing(world: World) -> None:
     await first.take()
     second.assign()
     await first.flush()
-    assert not world.log.acknowledged
+    assert not world.log.acknowledged()
     await second.catch_up()
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
     assert world.rows() == world.truth()

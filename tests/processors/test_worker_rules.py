@@ -1,4 +1,4 @@
-"""Two revisions of the rules at work at once: no row lacks a fact at any time, and a rebuild brings all to the newest."""
+"""Two revisions of the rules at work at once: no row lacks a fact at any time, a rebuild brings all to the newest."""
 
 import tomllib
 
@@ -48,7 +48,7 @@ async def test_a_worker_with_newer_rules_joins_in_the_middle_of_a_load(world: Wo
         world.produce(*_events(number))
         await old.catch_up(AT + number * HOUR)
         await new.catch_up(AT + number * HOUR)
-        assert world.log.acknowledged
+        assert world.log.acknowledged()
         assert all(_whole(world, row) for row in world.store.scan_rows())
         assert len(world.rows()) == len(world.truth())
     assert set(_revisions(world).values()) == {1, 2}

@@ -103,7 +103,7 @@ async def test_a_store_that_stays_old_is_given_up_and_the_row_made_from_its_fact
     whole = list(world.lines)
     world.lines[1:3] = []
     assert world.rows() == world.truth()
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
     world.lines[:] = whole
     assert rebuilding.drift(world.store, RULES).behind == [("shop", "c-1")]
     rebuilding.rebuild(world.store, world.store, RULES, drifted=True, now=RECORDED)

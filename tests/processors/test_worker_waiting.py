@@ -33,7 +33,9 @@ def _everything(world: World) -> None:
     world.produce(event("conversation.erased", at=AT), event("message.sent", conversation_id="c-2"))
     for partition in range(2):
         world.log.append("assistant.events", partition, b"bad")
-    world.lines.append(b'{"id":"s","type":"message.sent","assistant":"shop","conversation_id":"c-3","at":%d,"role":"user"}' % AT)
+    world.lines.append(
+        b'{"id":"s","type":"message.sent","assistant":"shop","conversation_id":"c-3","at":%d,"role":"user"}' % AT
+    )
     world.log.append("assistant.events", 1 - home_partition("c-3", 2), world.lines[-1])
 
 
@@ -64,12 +66,14 @@ async def test_a_call_that_fails_is_tried_again_and_the_rows_are_right(world: Wo
     await process.catch_up(LATER)
     assert process.faults.calls.count(call) >= 4
     assert world.rows() == world.truth(LATER)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
     assert process.worker.persistence.waiting_on == ""
 
 
 @CALLS
-async def test_nothing_is_acknowledged_while_a_call_fails_and_it_says_what_is_waited_for(world: World, call: str) -> None:
+async def test_nothing_is_acknowledged_while_a_call_fails_and_it_says_what_is_waited_for(
+    world: World, call: str
+) -> None:
     process = await _ready(world)
     before = dict(world.log.committed)
     process.faults.fail(call, times=1_000_000)
@@ -88,10 +92,10 @@ async def test_a_commit_that_does_not_go_through_costs_nothing_but_a_second_read
     process = await _ready(world)
     world.log.owners.clear()
     await process.flush()
-    assert not world.log.acknowledged
+    assert not world.log.acknowledged()
     await world.start().assign().catch_up(LATER)
     assert world.rows() == world.truth(LATER)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_a_drain_stores_and_commits_all_that_was_taken(world: World) -> None:
@@ -124,7 +128,7 @@ async def test_a_drain_beyond_its_deadline_is_abandoned_and_acknowledges_nothing
     assert world.log.committed == before
     await world.start().assign().catch_up(LATER)
     assert world.rows() == world.truth(LATER)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 @pytest.mark.parametrize("call", ["insert_facts", "read_facts", "insert_rows", "close_idle"])
@@ -138,7 +142,9 @@ async def test_a_revocation_during_a_flush_that_hangs(world: World, call: str, g
         committed = dict(world.log.committed)
         assert not await process.worker.drain(0.01)
         other.assign()
-        world.produce(event("message.sent", at=AT + MINUTE), event("message.sent", at=AT + MINUTE, conversation_id="c-2"))
+        world.produce(
+            event("message.sent", at=AT + MINUTE), event("message.sent", at=AT + MINUTE, conversation_id="c-2")
+        )
         await other.catch_up()
         assert world.rows() == world.truth()
         if not goes_on:
@@ -190,10 +196,10 @@ async def test_an_assignment_during_a_flush_that_hangs_starts_anew(world: World)
         await process.take()
         held.release.set()
         await flush
-        assert not world.log.acknowledged
+        assert not world.log.acknowledged()
         await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
-    assert world.log.acknowledged
+    assert world.log.acknowledged()
 
 
 async def test_the_running_worker_flushes_by_itself(world: World) -> None:
@@ -203,7 +209,7 @@ async def test_the_running_worker_flushes_by_itself(world: World) -> None:
         for number in range(5):
             world.produce(event("message.sent", at=AT + number), event("label.set", at=AT + number))
             await process.take()
-            await until(lambda: world.log.acknowledged, 5, "the flush")
+            await until(world.log.acknowledged, 5, "the flush")
             assert world.rows() == world.truth()
         process.tick(RECORDED + DAY)
         await until(lambda: world.row()["closed"], 5, "the close")

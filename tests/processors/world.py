@@ -4,7 +4,6 @@ Nothing in it moves by itself: batches are taken, ticks sent and flushes made wh
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
@@ -53,10 +52,10 @@ class _HomewardProducer:
     def send(
         self, topic: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]], timestamp_ms: int
     ) -> Awaitable[None]:
-        append = partial(
-            self._log.append, topic, partition, value, key=key, headers=headers, timestamp=timestamp_ms
-        )
-        return asyncio.ensure_future(self._send(append))
+        append = partial(self._log.append, topic, partition, value, key=key, headers=headers, timestamp=timestamp_ms)
+        sending = asyncio.ensure_future(self._send(append))
+        sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # nobody may be left to ask
+        return sending
 
     async def _send(self, append: partial[None]) -> None:
         self._faults.around("send", append)
@@ -227,7 +226,9 @@ class World:
     def boasting(self) -> list[Key]:
         """Name the conversations of which a row says more than the facts in the store."""
         return [
-            row.key for row in self.store.scan_rows() if Version.facts(row.version) > self._counted(self.stored(row.key))
+            row.key
+            for row in self.store.scan_rows()
+            if Version.facts(row.version) > self._counted(self.stored(row.key))
         ]
 
     @staticmethod

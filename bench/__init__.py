@@ -1,0 +1,1 @@
+"""Measurements of Afterword beside others on the same input: `python -m bench`. README.md says what and how."""

@@ -1,0 +1,356 @@
+"""A cluster as an operator runs it: Kafka, ClickHouse, `afterword worker` processes; and what a test asks of it."""
+
+import asyncio
+import http.client
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from clickhouse_connect.driver.client import Client
+
+from runtime.kafka import Cluster as Address
+from runtime.kafka import KafkaProducer
+from runtime.loader import load
+from schemas.topics import TOPICS
+from sinks.connection import Database
+from sinks.live_rows import live_rows
+from tests.e2e import rows
+from tests.e2e.children import Child
+from tests.e2e.rows import Rows
+from tests.kafka.broker import free_ports
+from tests.waiting import until
+
+SESSION_S = 6
+"""Brokers admit no shorter session: after so long the partitions of a killed worker go to others."""
+START_S = 60
+STORE_S = 240
+
+_numbers = itertools.count(1)
+
+
+class ClickHouse:
+    """A ClickHouse server on one folder and one port, that may be killed and started again."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder = folder
+        (self.port,) = free_ports(1)
+        self.url = f"clickhouse://127.0.0.1:{self.port}/default"
+        self._log = log
+        self._child: Child | None = None
+
+    @property
+    def database(self) -> Database:
+        """Where clients find it."""
+        return Database.parse(self.url)
+
+    async def start(self) -> None:
+        """Start it, and return once it answers."""
+        arguments = ("--path", str(self.folder), "--port", str(self.port))
+        child = self._child = Child("ClickHouse", self._log, "tests.e2e.clickhouse_server", *arguments)
+        try:
+            await until(lambda: self._answers(child), START_S, "ClickHouse to answer")
+        except AssertionError as failure:
+            failure.add_note(child.words())
+            raise
+
+    def _answers(self, child: Child) -> bool:
+        assert child.status is None, f"ClickHouse ended with {child.status}"
+        answer = _get(self.port, "/ping")
+        return answer is not None and answer[0] == 200
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._child is not None
+        await self._child.kill()
+
+    async def stop(self) -> None:
+        """End it in order."""
+        if self._child is not None:
+            await self._child.stop()
+
+    async def ask(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        return await asyncio.to_thread(self._asked, query, parameters)
+
+    def _asked(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        client = self.database.client()
+        try:
+            return [tuple(row) for row in client.query(query, parameters=parameters).result_rows]
+        finally:
+            client.close()
+
+    async def command(self, statement: str) -> None:
+        """Run a statement that gives no rows."""
+        client = await asyncio.to_thread(self.database.client)
+        try:
+            await asyncio.to_thread(client.command, statement)
+        finally:
+            client.close()
+
+    async def facts(self) -> int:
+        """How many facts are stored, each counted once."""
+        return await asyncio.to_thread(facts_in, self.database)
+
+    async def rows(self) -> Rows:
+        """All rows that are not deleted, in the form of the oracle."""
+        return await asyncio.to_thread(self._rows)
+
+    def _rows(self) -> Rows:
+        client: Client = self.database.client()
+        try:
+            return rows.of_the_table(live_rows(client))
+        finally:
+            client.close()
+
+
+class WorkerProcess(Child):
+    """`afterword worker`, and its probes."""
+
+    def __init__(self, name: str, log: Path, settings: Mapping[str, str]) -> None:
+        (self.port,) = free_ports(1)
+        super().__init__(name, log, "runtime.cli", "worker", settings={**settings, "AFTERWORD_PORT": str(self.port)})
+
+    async def readiness(self) -> tuple[bool, list[str]]:
+        """What /readyz answers: whether it is ready, and what it lacks. Not ready, lacking nothing: no answer yet."""
+        answer = await asyncio.to_thread(_get, self.port, "/readyz")
+        if answer is None:
+            assert self.status is None, self.words()
+            return False, []
+        return answer[0] == 200, json.loads(answer[1])["reasons"]
+
+    async def ready(self) -> None:
+        """Wait until it has partitions and consumes."""
+
+        async def is_ready() -> bool:
+            return (await self.readiness())[0]
+
+        try:
+            await until(is_ready, START_S, f"{self.name} to be ready")
+        except AssertionError as failure:
+            failure.add_note(self.words())
+            raise
+
+    async def lacks(self, words: str, deadline_s: float = START_S) -> str:
+        """Wait until /readyz says that it lacks something in these words; gives the whole sentence."""
+
+        async def said() -> str:
+            return next((reason for reason in (await self.readiness())[1] if words in reason), "")
+
+        try:
+            return await until(said, deadline_s, f"/readyz of {self.name} to say {words!r}")
+        except AssertionError as failure:
+            failure.add_note(self.words())
+            raise
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        answer = await asyncio.to_thread(_get, self.port, "/metrics")
+        assert answer is not None, self.words()
+        numbers = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", answer[1], re.MULTILINE)
+        assert numbers, f"no {name} in {answer[1]}"
+        return sum(map(float, numbers))
+
+
+class Cluster:
+    """`async with Cluster(address, directory) as cluster`: ClickHouse and the tables are there, and no worker yet."""
+
+    def __init__(self, address: Address, directory: Path, *, partitions: int = 4) -> None:
+        self.address = address
+        self.partitions = partitions
+        self.directory = directory
+        self.group = f"afterword-{next(_numbers)}"
+        self.clickhouse = ClickHouse(directory / "clickhouse", directory / "clickhouse.log")
+        self.workers: list[WorkerProcess] = []
+        self.produced: list[bytes] = []
+        """All good events that were produced through `produce`."""
+        self._producer = KafkaProducer(address)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment of the command line."""
+        return {
+            "AFTERWORD_KAFKA": f"kafka://{self.address.address}",
+            "AFTERWORD_CLICKHOUSE": self.clickhouse.url,
+            "AFTERWORD_GROUP": self.group,
+            "AFTERWORD_SESSION_TIMEOUT_S": str(SESSION_S),
+        }
+
+    async def __aenter__(self) -> Self:
+        await self.clickhouse.start()
+        await self.command("migrate")
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        if error is not None:
+            for worker in self.workers:
+                error.add_note(worker.words())
+        await self._producer.stop()
+        await self.clickhouse.stop()
+
+    async def command(self, *arguments: str) -> str:
+        """Run `afterword …` to its end, which must be good; gives what it printed."""
+        name = f"afterword {' '.join(arguments)}"
+        log = self.directory / f"command-{next(_numbers)}.log"
+        child = Child(name, log, "runtime.cli", *arguments, settings=self.settings)
+        try:
+            assert await child.ended(START_S) == 0, child.words()
+        finally:
+            await child.stop()
+        return child.printed()
+
+    def start_worker(self, **settings: str) -> WorkerProcess:
+        """Start a worker; `settings` are names without AFTERWORD_, in small letters."""
+        name = f"worker {len(self.workers) + 1}"
+        given = {f"AFTERWORD_{key.upper()}": value for key, value in settings.items()}
+        log = self.directory / f"{name.replace(' ', '-')}.log"
+        worker = WorkerProcess(name, log, {**self.settings, **given})
+        self.workers.append(worker)
+        return worker
+
+    async def worker(self, **settings: str) -> WorkerProcess:
+        """Start a worker, and return once it is ready."""
+        worker = self.start_worker(**settings)
+        await worker.ready()
+        return worker
+
+    async def produce(self, lines: Iterable[bytes]) -> int:
+        """Produce good events, each where a good producer puts it; gives how many, all acknowledged."""
+        events = list(lines)
+        self.produced += events
+        return (await load(self._producer, events, self.partitions)).records
+
+    @asynccontextmanager
+    async def producing(self, lines: Sequence[bytes], chunk: int = 100) -> AsyncIterator[None]:
+        """Produce good events beside what the block does, `chunk` every 50 ms, and at its end the rest at once."""
+        chunks = iter([lines[start : start + chunk] for start in range(0, len(lines), chunk)])
+        block_ended = asyncio.Event()
+
+        async def trickle() -> None:
+            for one in chunks:
+                await self.produce(one)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(block_ended.wait(), 0.05)
+                if block_ended.is_set():
+                    break
+            await self.produce([line for one in chunks for line in one])
+
+        trickling = asyncio.create_task(trickle())
+        try:
+            yield
+            assert not trickling.done(), "all was produced before the block had ended: it met no load"
+        finally:
+            block_ended.set()
+            await trickling
+
+    async def until_facts(self, count: int) -> None:
+        """Wait until so many facts are stored."""
+
+        async def enough() -> bool:
+            return await self.clickhouse.facts() >= count
+
+        await until(enough, STORE_S, f"{count} facts to be stored")
+
+    async def put(
+        self, topic: str, partition: int, value: bytes, *, key: bytes | None = None, timestamp_ms: int | None = None
+    ) -> None:
+        """Produce one record of whatever kind, wherever the test wants it."""
+        async with self.plain_producer() as producer:
+            await producer.send_and_wait(topic, value, key, partition=partition, timestamp_ms=timestamp_ms)
+
+    @asynccontextmanager
+    async def plain_producer(self, **options: Any) -> AsyncIterator[Any]:
+        """A producer of aiokafka's own."""
+        producer = AIOKafkaProducer(**self.address.client(), max_request_size=2 << 20, **options)
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def places(self) -> list[TopicPartition]:
+        """All partitions of both topics."""
+        return [TopicPartition(topic.name, number) for topic in TOPICS for number in range(self.partitions)]
+
+    async def progress(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """By partition: the committed offset (0: none), and the end of the log as a fetch sees it.
+
+        The embedded broker is wrong about the end when it is asked outright.
+        """
+        places = await self.places()
+        consumer = AIOKafkaConsumer(
+            **self.address.client(), group_id=self.group, enable_auto_commit=False, fetch_max_wait_ms=20
+        )
+        await consumer.start()
+        try:
+            committed = {place: await consumer.committed(place) or 0 for place in places}
+            consumer.assign(places)
+            for place, offset in committed.items():
+                consumer.seek(place, offset)
+            deadline = asyncio.get_running_loop().time() + 20
+            while any(consumer.highwater(place) is None for place in places):
+                assert asyncio.get_running_loop().time() < deadline, "the broker does not answer fetches"
+                await consumer.getmany(timeout_ms=50)
+            return committed, {place: consumer.highwater(place) or 0 for place in places}
+        finally:
+            await consumer.stop()
+
+    async def stored(self, deadline_s: float = STORE_S) -> None:
+        """Wait until everything that is in both topics is stored and committed."""
+
+        async def behind() -> bool:
+            for worker in self.workers:
+                assert worker.status is None or worker.status <= 0, worker.words()
+            committed, ends = await self.progress()
+            return committed == ends
+
+        await until(behind, deadline_s, "all records to be stored and committed")
+
+    async def rows(self) -> Rows:
+        """All rows that are not deleted, in the form of the oracle."""
+        return await self.clickhouse.rows()
+
+    async def settled(self, wanted: Rows, deadline_s: float = 60) -> None:
+        """Wait until the rows are these: idle closes follow some seconds after what they close is stored."""
+
+        async def equal() -> bool:
+            return rows.digest(await self.rows()) == rows.digest(wanted)
+
+        try:
+            await until(equal, deadline_s, "the rows to be those of the oracle")
+        except AssertionError as failure:
+            for told in rows.differences(await self.rows(), wanted):
+                failure.add_note(told)
+            raise
+
+
+def facts_in(database: Database) -> int:
+    """How many facts a database holds, each counted once."""
+    client = database.client()
+    try:
+        ((count,),) = client.query("SELECT count() FROM events FINAL").result_rows
+        return int(count)
+    finally:
+        client.close()
+
+
+def _get(port: int, path: str) -> tuple[int, str] | None:
+    """Status and text of an answer, None when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
