@@ -48,8 +48,8 @@ class Cache:
                 self.bytes += one.size - one.counted
                 one.counted = one.size
 
-    def evict(self, epoch: int) -> int:
-        """Drop conversations until the limit is kept, except what this epoch has touched; gives how many.
+    def evict(self) -> int:
+        """Drop conversations until the limit is kept; gives how many. Called when all of them are flushed.
 
         A second chance in the order in which they came: who was touched since it was last looked at goes to the end.
         So nothing has to be kept in order while conversations are written.
@@ -60,7 +60,7 @@ class Cache:
         for one in [*everything.values()] * 2:  # the second time nobody has another chance
             if self.bytes <= self.limit:
                 break
-            if one.epoch == epoch or not one.counted:
+            if not one.counted:
                 continue
             if one.epoch > one.looked_at:
                 one.looked_at = one.epoch

@@ -10,7 +10,7 @@ Cached conversations are many: effects are kept as msgpack, identities as 16 byt
 import sys
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from xxhash import xxh3_64_digest
@@ -18,6 +18,7 @@ from xxhash import xxh3_64_digest
 from processors import effects as code
 from processors.effects import Effect, Effects
 from processors.language import LETTERS_ENOUGH, TEXTS_ENOUGH, detect, letters
+from processors.records import Record
 from schemas.conversation import MAX_CAUSES, Version
 from schemas.facts import Key
 from schemas.wire import WireEvent
@@ -35,16 +36,20 @@ _unpack = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
 _intern = sys.intern
 
 
-class Fact(NamedTuple):
+class Fact(msgspec.Struct, gc=False):
     """One event with its identity: `at` in epoch milliseconds, `digest` xxh3-128 of the payload.
 
-    `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest.
+    `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest. `key` says whose fact
+    it is, `record` and `source`, (topic, partition), where it came from; None when it was read from the store.
     """
 
     event: WireEvent
     at: int
     digest: bytes
     pair: bytes
+    key: Key = ("", "")
+    record: Record | None = None
+    source: tuple[str, int] | None = None
 
 
 def pair_of(event_id: str, digest: bytes) -> bytes:
@@ -183,7 +188,7 @@ class Conversation:
         facts = sorted(facts, key=_moment_of_fact)
         if len({fact.event.id for fact in facts}) == len(facts) and not any(f.event.kind == code.ERASED for f in facts):
             for fact in facts:  # the usual case: as many ids as facts, nothing erased
-                conversation.add(fact.event, fact.at, fact.pair[:8], fact.pair)
+                conversation.add(fact.event, fact.at, fact.pair)
             return conversation
         distinct: dict[tuple[str, bytes], Fact] = {(fact.event.id, fact.digest): fact for fact in facts}
         erasures = [fact for fact in distinct.values() if fact.event.kind == code.ERASED]
@@ -226,14 +231,14 @@ class Conversation:
         """The version of the row but for the revisions and the closed bit."""
         return (min(self.erasures, 255) << Version.ERASURE_SHIFT) + (self.facts << Version.FACT_SHIFT)
 
-    def add(self, event: WireEvent, at: int, name: bytes, pair: bytes) -> bool:
-        """Fold one fact in; True when it was new. `name` is the first half of `pair`, the hash of the id.
+    def add(self, event: WireEvent, at: int, pair: bytes) -> bool:
+        """Fold one fact in; True when it was new.
 
         Raises Reload when the set has to be read as a whole: an erasure, or a second content of an id. A fact at or
         before the cut raises Erased: it must not be stored again.
         """
         known = self.known
-        if known.find(name) >= 0:
+        if known.find(pair[:8]) >= 0:
             if known.find(pair) >= 0:
                 return False
             raise Reload

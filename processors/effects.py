@@ -33,8 +33,8 @@ LABELLED: Final = 10
 CLEARED: Final = 11
 
 _ROLES: Final = {"user": USER, "assistant": ASSISTANT, "agent": AGENT, "system": SYSTEM}
-_DETECTION_TEXT: Final = 200
-"""Characters of a text that the language detector may see; 80 letters are enough for it."""
+_DETECTION_TEXT: Final = 100
+"""Characters of a text that the language detector may see; 40 letters are enough for it."""
 
 ERASED: Final = "conversation.erased"
 _MESSAGE: Final = WIRE["message.sent"]

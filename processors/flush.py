@@ -1,19 +1,21 @@
-"""The flush: what an epoch collected goes to the store, in an order that survives a crash between any two steps.
+"""The flush: what an epoch collected is folded and goes to the store, in an order that survives a crash at any step.
 
 1 facts and dead letters, 2 records on their way home acknowledged, 3 rows; closing and commit follow in the worker.
-Rows of conversations in memory are projected when the epoch ends, before the next one changes them: no row says more
-than the facts stored before it.
+Only a flush changes conversations, one flush at a time, and it folds just the facts that it stores before their rows: so
+no row says more than what is stored. Fold and projection of a conversation happen together, while it is in the CPU's
+cache.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
 from processors import loading, measures
 from processors.cache import Cache
-from processors.conversation import Conversation, Erased, Fact, Reload, pair_of
+from processors.conversation import Conversation, Erased, Fact, Reload
 from processors.effects import Effects
 from processors.epoch import Epoch
 from processors.intake import dead_letter
@@ -21,15 +23,14 @@ from processors.loading import Found
 from processors.measures import Metrics
 from processors.persistence import Abandoned, Persistence, insert_bisecting, sleep_unless
 from processors.projection import Projection, project
-from schemas.conversation import Version
-from schemas.facts import Key
+from schemas.conversation import RowColumns, Version
+from schemas.facts import FactColumns, Key
 from schemas.failures import Invalid, Reason, Unavailable
 from schemas.store import Erasure
-from schemas.wire import decode
 
 log = logging.getLogger(__name__)
 
-_FOLD_CHUNK: Final = 1_000
+_CHUNK: Final = 1_000
 """So many conversations are folded before other tasks of the loop get their turn."""
 STALE_SECONDS: Final = 30.0
 """How long a store may answer from an old state before its row is given up."""
@@ -37,13 +38,12 @@ _STALE_PAUSE: Final = 0.5
 
 
 class Flush:
-    """One flush of one epoch. `begin` at the very end of the epoch, then `run`, then `confirm` once all is stored."""
+    """One flush of one epoch: `run`, then `confirm` once all is stored."""
 
     def __init__(
         self,
         epoch: Epoch,
         *,
-        coming: Epoch,
         persistence: Persistence,
         cache: Cache,
         metrics: Metrics,
@@ -54,14 +54,11 @@ class Flush:
         now: Callable[[], int],
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
-        """`coming`: the epoch collected meanwhile; `clocks`: epoch ms by partition, as of now.
-
-        `partitions`: how many both topics have.
-        """
+        """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have."""
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
+        self.stored: Sequence[Fact] = ()
         self._epoch = epoch
-        self._coming = coming
         self._persistence = persistence
         self._cache = cache
         self._metrics = metrics
@@ -74,85 +71,108 @@ class Flush:
         self._projections: list[Projection] = []
         self._erasures: list[Erasure] = []
 
-    def begin(self) -> None:
-        """Fold what waited for a load that is done by now, and project what is in memory. Must not be interrupted."""
-        epoch = self._epoch
-        for key in [key for key in epoch.waiting if key in self._cache and key not in epoch.dropped]:
-            conversation = self._cache.get(key)
-            assert conversation is not None
-            self._fold_waiting(key, conversation, epoch.waiting.pop(key))
-        self._project([one for one in epoch.touched if one.key not in epoch.dropped])
-
-    def _fold_waiting(self, key: Key, conversation: Conversation, facts: list[Fact]) -> None:
-        try:
-            for fact in facts:
-                try:
-                    conversation.add(fact.event, fact.at, fact.pair[:8], fact.pair)
-                except Erased:
-                    continue
-        except Reload:
-            self._cache.drop(key)
-            self._epoch.dropped.add(key)
-        else:
-            if conversation.epoch != self._epoch.number:
-                conversation.epoch = self._epoch.number
-                self._epoch.touched.append(conversation)
-            # These facts are stored with the others of the epoch: what an erasure took is deleted again behind them.
-            self._erasures.extend(loading.erasures_due([conversation], {key: facts}))
-
-    def _project(self, conversations: Collection[Conversation]) -> None:
-        self._projections.append(project(conversations, self._clocks, self._rules, self._now()))
-
     async def run(self) -> None:
         """Bring everything to the store. Raises Abandoned when `given_up` is set before the end."""
-        epoch = self._epoch
-        missing = list({**dict.fromkeys(epoch.waiting), **dict.fromkeys(epoch.dropped)})
-        refused, found = await asyncio.gather(self._store_facts(), self._find(missing))
-        if refused:
-            again = list(dict.fromkeys(self._refuse(refused)))
-            more = await self._find([key for key in again if key not in missing])
+        facts = self._epoch.facts
+        missing = [key for key, known in zip(facts, map(self._cache.get, facts), strict=True) if known is None]
+        finding = asyncio.create_task(self._find(missing))
+        try:
+            new, dropped = await self._fold_cached()
+            self.stored = [*new, *(fact for key in (*missing, *dropped) for fact in facts[key])]
+            refused = await self._store_facts(self.stored)
+            found = await finding
+        finally:
+            finding.cancel()
+            await asyncio.wait([finding])
+        again = [*dropped, *self._refuse(refused)]
+        if again:
+            more = await self._find([key for key in dict.fromkeys(again) if key not in set(missing)])
             found.facts.update(more.facts)
             found.rows.update(more.rows)
-            missing = list(dict.fromkeys([*missing, *again]))
         await self._store_letters()
-        await self._load(missing, found, set(refused))
+        await self._fold_found(list(dict.fromkeys([*missing, *again])), found, set(map(id, refused)))
         await self._arrive_home()
         await self._store_rows()
         if self._erasures:
             erase = partial(self._persistence.writer.erase, self._erasures)
             await self._persistence.write("erase", erase, self.given_up)
 
-    async def _store_facts(self) -> list[int]:
-        if not self._epoch.facts:
-            return []
-        insert = partial(insert_bisecting, self._persistence.writer.insert_facts, self._epoch.facts)
-        return await self._persistence.write("insert facts", insert, self.given_up)
+    async def _fold_cached(self) -> tuple[list[Fact], list[Key]]:
+        """Fold and project what is in memory; gives the facts that are new, and what has to be read as a whole."""
+        new: list[Fact] = []
+        dropped: list[Key] = []
+        known = erased = 0
+        async for chunk in self._chunks(list(self._epoch.facts)):
+            folded = []
+            for key in chunk:
+                conversation = self._cache.get(key)
+                if conversation is None:
+                    continue
+                conversation.epoch = self._epoch.number
+                before = len(new)
+                try:
+                    for fact in self._epoch.facts[key]:
+                        try:
+                            if conversation.add(fact.event, fact.at, fact.pair):
+                                new.append(fact)
+                            else:
+                                known += 1
+                        except Erased:
+                            erased += 1
+                except Reload:
+                    self._cache.drop(key)
+                    dropped.append(key)
+                    del new[before:]
+                else:
+                    folded.append(conversation)
+            self._project(folded)
+        self._metrics.count(measures.DUPLICATES, known)
+        self._metrics.count(measures.ERASED, erased)
+        return new, dropped
 
-    def _refuse(self, places: Sequence[int]) -> list[Key]:
+    async def _chunks(self, keys: Sequence[Key]) -> AsyncIterator[Sequence[Key]]:
+        """Give the keys some at a time; each conversation is whole before another task of the loop goes on."""
+        for start in range(0, len(keys), _CHUNK):
+            if start:
+                await asyncio.sleep(0)
+            if self.given_up.is_set():
+                raise Abandoned  # the cache is that of another assignment
+            yield keys[start : start + _CHUNK]
+
+    def _project(self, conversations: Collection[Conversation]) -> None:
+        self._projections.append(project(conversations, self._clocks, self._rules, self._now()))
+
+    async def _store_facts(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Store facts; gives those that the store refuses by themselves."""
+        if not facts:
+            return []
+        insert = partial(insert_bisecting, self._persistence.writer.insert_facts, _columns(facts))
+        refused = await self._persistence.write("insert facts", insert, self.given_up)
+        return [facts[place] for place in refused]
+
+    def _refuse(self, refused: Sequence[Fact]) -> list[Key]:
         """Facts that the store refuses become dead letters; their conversations are read again, without them."""
-        keys = []
-        for place in places:
-            keys.append((self._epoch.facts.assistant[place], self._epoch.facts.conversation_id[place]))
-            self._bury(place, "ClickHouse refuses the fact")
-        for key in keys:
-            self._forget(key)
-        self._projections = [one.without(set(keys)) for one in self._projections]
-        self._epoch.dropped.update(keys)
+        if not refused:
+            return []
+        self._bury(refused, "ClickHouse refuses the fact")
+        keys = list(dict.fromkeys(fact.key for fact in refused))
+        self._forget(keys)
         return keys
 
-    def _forget(self, key: Key) -> None:
-        """Drop a conversation; the coming epoch, which may have folded facts into it, reads it as a whole."""
-        former = self._cache.get(key)
-        self._cache.drop(key)
-        if former is not None and former.epoch == self._coming.number:
-            self._coming.dropped.add(key)
+    def _forget(self, keys: Collection[Key]) -> None:
+        """Take conversations out of memory and out of the rows."""
+        for key in keys:
+            self._cache.drop(key)
+        self._projections = [one.without(keys) for one in self._projections]
 
-    def _bury(self, place: int, detail: str) -> None:
-        topic, partition, record = self._epoch.origin(place)
-        assistant = self._epoch.facts.assistant[place]
-        invalid = Invalid(Reason.REFUSED, detail)
-        self._epoch.letters.append(dead_letter(topic, partition, record, invalid, assistant, self._now()))
-        self._metrics.count(measures.DEAD_LETTERS, 1, Reason.REFUSED)
+    def _bury(self, facts: Sequence[Fact], detail: str) -> None:
+        for fact in facts:
+            assert fact.record is not None
+            assert fact.source is not None
+            topic, partition = fact.source
+            invalid = Invalid(Reason.REFUSED, detail)
+            self._epoch.letters.append(dead_letter(topic, partition, fact.record, invalid, fact.key[0], self._now()))
+            self._metrics.count(measures.DEAD_LETTERS, 1, Reason.REFUSED)
 
     async def _store_letters(self) -> None:
         if self._epoch.letters:
@@ -188,37 +208,17 @@ class Flush:
             log.error("%d stored facts cannot be read by this version and do not count", found.unreadable)
         return found
 
-    async def _load(self, keys: Sequence[Key], found: Found, refused: set[int]) -> None:
-        """Fold and project what was not in memory, some at a time; each is whole before another task sees it."""
-        pending = self._pending(keys, refused)
+    async def _fold_found(self, keys: Sequence[Key], found: Found, refused: AbstractSet[int]) -> None:
+        """Fold and project what was not in memory, from what is stored and what came."""
         self._metrics.count(measures.RELOADED, len(keys))
-        for start in range(0, len(keys), _FOLD_CHUNK):
-            if start:
-                await asyncio.sleep(0)
-                if self.given_up.is_set():
-                    raise Abandoned  # the cache is that of another assignment
-            chunk = keys[start : start + _FOLD_CHUNK]
+        async for chunk in self._chunks(keys):
+            pending = {key: [fact for fact in self._epoch.facts[key] if id(fact) not in refused] for key in chunk}
             loaded = loading.fold(found, pending, chunk, self._partitions, self._effects_of)
             self._project(loaded)
             self._erasures.extend(loading.erasures_due(loaded, pending))
             for conversation in loaded:
-                if conversation.key not in self._coming.dropped:
-                    self._cache.put(conversation)
-
-    def _pending(self, keys: Sequence[Key], refused: set[int]) -> Mapping[Key, Sequence[Fact]]:
-        """Facts of this epoch for these conversations, those included that a dropped one had folded already."""
-        epoch = self._epoch
-        if not epoch.dropped:
-            return epoch.waiting
-        pending: dict[Key, list[Fact]] = {key: epoch.waiting.get(key, []) for key in keys if key not in epoch.dropped}
-        facts = epoch.facts
-        names = zip(facts.assistant, facts.conversation_id, strict=True)
-        for place, key in enumerate(names):
-            if key in epoch.dropped and place not in refused:
-                event, at = decode(facts.payload[place])
-                digest = facts.digest[place]
-                pending.setdefault(key, []).append(Fact(event, at, digest, pair_of(event.id, digest)))
-        return pending
+                conversation.epoch = self._epoch.number
+                self._cache.put(conversation)
 
     async def _arrive_home(self) -> None:
         """Wait until every record that was sent home is acknowledged; send again what was not."""
@@ -229,9 +229,11 @@ class Flush:
                 await self._persistence.persist("send home", one.send, self.given_up)
 
     async def _store_rows(self) -> None:
-        rows = self._projections[0].rows
-        for more in self._projections[1:]:
-            rows.extend(more.rows)
+        rows = RowColumns.empty()
+        for projection in self._projections:
+            rows.extend(projection.rows)
+        if not len(rows):
+            return
         self._metrics.count(measures.ROWS, len(rows))
         insert = partial(insert_bisecting, self._persistence.writer.insert_rows, rows)
         refused = await self._persistence.write("insert rows", insert, self.given_up)
@@ -240,12 +242,9 @@ class Flush:
         names = rows.columns["assistant"], rows.columns["conversation_id"]
         keys = {(names[0][place], names[1][place]) for place in refused}
         log.error("ClickHouse refuses the rows of %s", sorted(keys)[:10])
-        for place, key in enumerate(zip(self._epoch.facts.assistant, self._epoch.facts.conversation_id, strict=True)):
-            if key in keys:
-                self._bury(place, "ClickHouse refuses the row of its conversation; the fact is stored")
-        self._projections = [one.without(keys) for one in self._projections]
         for key in keys:
-            self._forget(key)
+            self._bury(self._epoch.facts[key], "ClickHouse refuses the row of its conversation; the fact is stored")
+        self._forget(keys)
         await self._store_letters()
 
     def confirm(self) -> int:
@@ -256,3 +255,22 @@ class Flush:
             self._cache.recount(projection.conversations)
             written += len(projection.conversations)
         return written
+
+
+def _columns(facts: Sequence[Fact]) -> FactColumns:
+    events = [fact.event for fact in facts]
+    records = [fact.record for fact in facts if fact.record is not None]
+    keys = [fact.key for fact in facts]
+    return FactColumns(
+        assistant=[assistant for assistant, _ in keys],
+        conversation_id=[conversation for _, conversation in keys],
+        id=[event.id for event in events],
+        digest=[fact.digest for fact in facts],
+        type=[event.kind for event in events],
+        at=[fact.at for fact in facts],
+        seq=[event.seq or 0 for event in events],
+        role=[event.role for event in events],
+        text=[event.text or "" for event in events],
+        payload=[record.value or b"" for record in records],
+        recorded_at=[record.timestamp for record in records],
+    )

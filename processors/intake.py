@@ -5,21 +5,20 @@ No exception leaves a batch. What can never succeed becomes a dead letter with i
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Final
 
 import msgspec
 from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from processors import measures
-from processors.cache import Cache
-from processors.conversation import Conversation, Erased, Fact, Reload
+from processors.conversation import Fact
 from processors.epoch import Epoch, Homeward
 from processors.measures import Metrics
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.dead_letters import DeadLetter
 from schemas.events import FUTURE_TOLERANCE
-from schemas.facts import FactColumns, Key
 from schemas.failures import Invalid, Reason
 from schemas.partitioning import home_partitions
 from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
@@ -39,27 +38,24 @@ _names = msgspec.json.Decoder(_Names).decode
 
 
 class _Batch:
-    """Good records of one batch, in columns of one length; `found`: their conversations, None where not in memory."""
+    """Good records of one batch, in columns of one length."""
 
-    __slots__ = ("events", "found", "keys", "records", "times")
+    __slots__ = ("assistants", "conversations", "events", "records", "times")
 
-    def __init__(self, records: Sequence[Record], events: list[WireEvent], times: list[int], keys: list[Key]) -> None:
+    def __init__(self, records: Sequence[Record], events: list[WireEvent], times: list[int], default: str) -> None:
         self.records = records
         self.events = events
         self.times = times
-        self.keys = keys
-        self.found: list[Conversation | None] = []
+        self.assistants: list[str] = [event.assistant or default for event in events]
+        self.conversations: list[str] = [event.conversation_id for event in events]
 
     def without(self, places: set[int]) -> "_Batch":
         """Copy all but the records at these places."""
         keep = [i for i in range(len(self.events)) if i not in places]
         rest = _Batch(
-            [self.records[i] for i in keep],
-            [self.events[i] for i in keep],
-            [self.times[i] for i in keep],
-            [self.keys[i] for i in keep],
+            [self.records[i] for i in keep], [self.events[i] for i in keep], [self.times[i] for i in keep], ""
         )
-        rest.found = [self.found[i] for i in keep]
+        rest.assistants = [self.assistants[i] for i in keep]
         return rest
 
 
@@ -69,7 +65,6 @@ class Intake:
     def __init__(
         self,
         *,
-        cache: Cache,
         producer: Producer,
         metrics: Metrics,
         poison: Poison,
@@ -77,7 +72,6 @@ class Intake:
         now: Callable[[], int],
     ) -> None:
         self.partitions = 1
-        self._cache = cache
         self._producer = producer
         self._metrics = metrics
         self._poison = poison
@@ -85,16 +79,14 @@ class Intake:
         self._now = now
 
     def take(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> None:
-        """Fold a batch into the epoch. Nothing is acknowledged before the epoch is flushed."""
+        """Take a batch into the epoch. Nothing is folded or acknowledged before the epoch is flushed."""
         bad_before = len(epoch.letters)
         batch = self._read_all(topic, records)
         if batch is None:
             batch = self._read_each(epoch, topic, partition, records)
         batch = self._keep_home(epoch, topic, partition, batch)
-        if batch.events:
-            self._fold(epoch, topic, partition, batch)
+        self._keep(epoch, (topic, partition), batch)
         bad = len(epoch.letters) - bad_before
-        epoch.records_taken += len(records)
         epoch.frontier[topic, partition] = records[-1].offset + 1
         if topic == LABELS.name:
             epoch.urgent = True
@@ -112,17 +104,14 @@ class Intake:
             return None
         if max(times) > min([record.timestamp for record in records]) + FUTURE_TOLERANCE:
             return None
-        default = self._default or ""
-        assistants: list[str] = [event.assistant or default for event in events]
-        if not all(assistants):
-            return None
-        keys = list(zip(assistants, [event.conversation_id for event in events], strict=True))
-        return _Batch(records, events, times, keys)
+        batch = _Batch(records, events, times, self._default or "")
+        return batch if all(batch.assistants) else None
 
     def _read_each(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> _Batch:
         """Read record by record; the bad ones become dead letters."""
-        batch = _Batch([], [], [], [])
         kept: list[Record] = []
+        events: list[WireEvent] = []
+        times: list[int] = []
         for record in records:
             try:
                 event, at = self._read(topic, record)
@@ -130,11 +119,9 @@ class Intake:
                 self._bury(epoch, topic, partition, record, invalid)
                 continue
             kept.append(record)
-            batch.events.append(event)
-            batch.times.append(at)
-            batch.keys.append((event.assistant or self._default or "", event.conversation_id))
-        batch.records = kept
-        return batch
+            events.append(event)
+            times.append(at)
+        return _Batch(kept, events, times, self._default or "")
 
     def _read(self, topic: str, record: Record) -> tuple[WireEvent, int]:
         event, at = decode(record.value or b"")
@@ -151,27 +138,14 @@ class Intake:
         self._metrics.count(measures.DEAD_LETTERS, 1, invalid.reason)
 
     def _keep_home(self, epoch: Epoch, topic: str, partition: int, batch: _Batch) -> _Batch:
-        """Send home what lies in another than its home partition.
-
-        murmur2 costs more than the fold of an event, so it is asked once per conversation: whatever is in memory, or
-        waits to be loaded, was found at home before.
-        """
-        keys, waiting = batch.keys, epoch.waiting
-        batch.found = list(map(self._cache.get, keys))
-        strange: dict[str, list[int]] = {}
-        for place, conversation in enumerate(batch.found):
-            if conversation is None and keys[place] not in waiting:
-                strange.setdefault(keys[place][1], []).append(place)
-        if not strange:
+        """Send home what lies in another than its home partition."""
+        homes = home_partitions(batch.conversations, self.partitions)
+        if homes.count(partition) == len(homes):
             return batch
-        ids = list(strange)
-        away: set[int] = set()
-        for name, home in zip(ids, home_partitions(ids, self.partitions), strict=True):
-            if home != partition:
-                away.update(strange[name])
-                for place in strange[name]:
-                    self._send_home(epoch, topic, partition, home, name, batch.records[place])
-        return batch.without(away) if away else batch
+        away = {place for place, home in enumerate(homes) if home != partition}
+        for place in sorted(away):
+            self._send_home(epoch, topic, partition, homes[place], batch.conversations[place], batch.records[place])
+        return batch.without(away)
 
     def _send_home(
         self, epoch: Epoch, topic: str, partition: int, home: int, conversation: str, record: Record
@@ -191,63 +165,21 @@ class Intake:
         epoch.homeward.append(Homeward(send, send()))
         self._metrics.count(measures.SENT_HOME)
 
-    def _fold(self, epoch: Epoch, topic: str, partition: int, batch: _Batch) -> None:
-        events, times, records, keys = batch.events, batch.times, batch.records, batch.keys
-        values = [record.value or b"" for record in records]
-        ids = [event.id for event in events]
-        digests = list(map(xxh3_128_digest, values))
-        names = [xxh3_64_digest(one.encode()) for one in ids]
+    @staticmethod
+    def _keep(epoch: Epoch, source: tuple[str, int], batch: _Batch) -> None:
+        """Note the facts under their conversations."""
+        digests = list(map(xxh3_128_digest, [record.value or b"" for record in batch.records]))
+        names = [xxh3_64_digest(event.id.encode()) for event in batch.events]
         pairs = [name + digest[:8] for name, digest in zip(names, digests, strict=True)]
-        known: set[int] = set()
-        erased = 0
-        number, touched, waiting, dropped = epoch.number, epoch.touched, epoch.waiting, epoch.dropped
-        place = -1
-        for conversation, event, at, name, pair in zip(batch.found, events, times, names, pairs, strict=True):
-            place += 1
-            if conversation is None or (dropped and keys[place] in dropped):
-                key = keys[place]
-                fact = Fact(event, at, digests[place], pair)
-                if key in waiting:
-                    waiting[key].append(fact)
-                else:
-                    waiting[key] = [fact]
-                continue
-            try:
-                if not conversation.add(event, at, name, pair):
-                    known.add(place)
-                if conversation.epoch != number:
-                    conversation.epoch = number
-                    touched.append(conversation)
-            except Reload:
-                key = keys[place]
-                self._cache.drop(key)
-                dropped.add(key)
-                waiting.setdefault(key, []).append(Fact(event, at, digests[place], pair))
-            except Erased:
-                known.add(place)
-                erased += 1
-        facts = FactColumns(
-            [assistant for assistant, _ in keys],
-            [event.conversation_id for event in events],
-            ids,
-            digests,
-            [event.kind for event in events],
-            times,
-            [event.seq or 0 for event in events],
-            [event.role for event in events],
-            [event.text or "" for event in events],
-            values,
-            [record.timestamp for record in records],
-        )
-        if known:
-            facts = facts.take([i for i in range(len(ids)) if i not in known])
-            records = [record for i, record in enumerate(records) if i not in known]
-            self._metrics.count(measures.DUPLICATES, len(known) - erased)
-            self._metrics.count(measures.ERASED, erased)
-        if records:
-            epoch.origins.append((len(epoch.records), topic, partition))
-            epoch.records.extend(records)
-            epoch.facts.extend(facts)
+        keys = list(zip(batch.assistants, batch.conversations, strict=True))
+        facts = map(Fact, batch.events, batch.times, digests, pairs, keys, batch.records, repeat(source))
+        kept = epoch.facts
+        for key, fact in zip(keys, facts, strict=True):
+            if key in kept:
+                kept[key].append(fact)
+            else:
+                kept[key] = [fact]
+        epoch.taken += len(batch.events)
 
 
 def dead_letter(

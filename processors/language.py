@@ -6,7 +6,8 @@ from itertools import islice
 
 import py3langid
 
-LETTERS_ENOUGH = 80
+LETTERS_ENOUGH = 40
+"""Twice as many found English in 6,012 conversations of chitchat-dataset instead of 6,009 of 6,038, at twice the cost."""
 TEXTS_ENOUGH = 5
 LETTERS_LEAST = 12
 """With fewer letters in all the detector would guess: "ok thanks" is Danish to it as soon as English."""
@@ -27,7 +28,7 @@ _SAMPLE_KNOWN_CHARACTERS = 1_000
 def detect(texts: Sequence[str]) -> str:
     """Return the ISO 639 code of the language that a user's texts are in; '' when they have too few letters.
 
-    Takes texts from the front until there are 80 letters or 5 texts. Costs 35 µs for 80 letters the first time, and
+    Takes texts from the front until there are 40 letters or 5 texts. Costs about 50 µs the first time, and
     loads the model (0.5 s, 50 MB) when nobody called `load` before.
     """
     taken: list[str] = []

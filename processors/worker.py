@@ -87,7 +87,6 @@ class Worker:
         self._effects: dict[str, Effects] = {}
         self._cache = Cache(cache_bytes)
         self._intake = Intake(
-            cache=self._cache,
             producer=producer,
             metrics=metrics,
             poison=self.poison,
@@ -201,7 +200,7 @@ class Worker:
         return True
 
     def _abandon(self) -> None:
-        """Own nothing: what is in memory knows facts that were never stored, so nothing more may be folded into it."""
+        """Own nothing: what is in memory may know facts that were never stored."""
         if self._flush is not None:
             self._flush.given_up.set()
         self._epoch = Epoch()
@@ -223,7 +222,6 @@ class Worker:
         epoch, self._epoch = self._epoch, Epoch()
         flush = self._flush = Flush(
             epoch,
-            coming=self._epoch,
             persistence=self.persistence,
             cache=self._cache,
             metrics=self._metrics,
@@ -236,7 +234,6 @@ class Worker:
         )
         generation = self._generation
         if epoch:
-            flush.begin()
             self._room.set()
             await flush.run()
             self._raise_if_gone(generation)
@@ -248,7 +245,7 @@ class Worker:
         await self._sweep(flush)
         self._raise_if_gone(generation)
         if epoch:
-            self._finish(epoch, flush, time.monotonic() - started)
+            self._finish(flush, time.monotonic() - started)
             for acknowledge in epoch.acknowledge:
                 acknowledge()
             if not await self._commit():
@@ -280,17 +277,17 @@ class Worker:
         if swept:
             log.warning("what had been erased had come back in %d conversations, and was erased again", swept)
 
-    def _finish(self, epoch: Epoch, flush: Flush, seconds: float) -> None:
+    def _finish(self, flush: Flush, seconds: float) -> None:
         self.progress.rows += flush.confirm()
         self.progress.flushes += 1
-        self._metrics.count(measures.FACTS, len(epoch.facts))
-        self._metrics.count(measures.EVICTED, self._cache.evict(self._epoch.number))
+        self._metrics.count(measures.FACTS, len(flush.stored))
+        self._metrics.count(measures.EVICTED, self._cache.evict())
         self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
         self._metrics.gauge(measures.CACHED, len(self._cache))
         self._metrics.observe(measures.FLUSH_SECONDS, [seconds])
-        recorded = epoch.facts.recorded_at
+        sample = flush.stored[:: max(1, len(flush.stored) // 1_000)]
         now = self._now()
-        waits = [(now - at) / 1000 for at in recorded[:: max(1, len(recorded) // 1_000)]]
+        waits = [(now - fact.record.timestamp) / 1000 for fact in sample if fact.record is not None]
         self.progress.waits.extend(waits)
         self._metrics.observe(measures.EVENT_TO_ROW, waits)
 

@@ -449,8 +449,8 @@ def detected_language(facts: Sequence[Fact]) -> str:
     """The detector's answer to the first texts of the user, when they have letters enough."""
     taken: list[str] = []
     for text in islice((fact.get("text") for fact in facts if fact.is_sent_by("user") and fact.get("text")), 5):
-        taken.append(text[:200])
-        if letters(taken) >= 80:
+        taken.append(text[:100])
+        if letters(taken) >= 40:
             break
     return _language("\n".join(taken)) if letters(taken) >= 12 else ""
 

@@ -52,7 +52,7 @@ class Child:
     def words(self) -> str:
         """The end of what it said."""
         said = self.log.read_text(errors="replace")[-LAST_WORDS:]
-        return f"{self.name} ({self.pid}), status {self.status}, {self.log}:\n{said}"
+        return f"{self.name} ({self.pid}), status {self.status}, {self.log}:\n{said}\n"
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -64,11 +64,7 @@ class Child:
 
     async def ended(self, deadline_s: float) -> int:
         """Wait for its end; gives its exit status."""
-        try:
-            await until(lambda: self.status is not None, deadline_s, f"{self.name} to end")
-        except AssertionError as failure:
-            failure.add_note(self.words())
-            raise
+        await until(lambda: self.status is not None, deadline_s, f"{self.name} to end")
         assert self.status is not None
         return self.status
 

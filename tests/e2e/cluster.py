@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -53,14 +54,10 @@ class ClickHouse:
         """Start it, and return once it answers."""
         arguments = ("--path", str(self.folder), "--port", str(self.port))
         child = self._child = Child("ClickHouse", self._log, "tests.e2e.clickhouse_server", *arguments)
-        try:
-            await until(lambda: self._answers(child), START_S, "ClickHouse to answer")
-        except AssertionError as failure:
-            failure.add_note(child.words())
-            raise
+        await until(lambda: self._answers(child), START_S, "ClickHouse to answer")
 
     def _answers(self, child: Child) -> bool:
-        assert child.status is None, f"ClickHouse ended with {child.status}"
+        assert child.status is None, child.words()
         answer = _get(self.port, "/ping")
         return answer is not None and answer[0] == 200
 
@@ -120,7 +117,7 @@ class WorkerProcess(Child):
         """What /readyz answers: whether it is ready, and what it lacks. Not ready, lacking nothing: no answer yet."""
         answer = await asyncio.to_thread(_get, self.port, "/readyz")
         if answer is None:
-            assert self.status is None, self.words()
+            assert self.status is None, f"{self.name} ended with {self.status}"
             return False, []
         return answer[0] == 200, json.loads(answer[1])["reasons"]
 
@@ -130,28 +127,20 @@ class WorkerProcess(Child):
         async def is_ready() -> bool:
             return (await self.readiness())[0]
 
-        try:
-            await until(is_ready, START_S, f"{self.name} to be ready")
-        except AssertionError as failure:
-            failure.add_note(self.words())
-            raise
+        await until(is_ready, START_S, f"{self.name} to be ready")
 
-    async def lacks(self, words: str, deadline_s: float = START_S) -> str:
+    async def lacks(self, words: str) -> str:
         """Wait until /readyz says that it lacks something in these words; gives the whole sentence."""
 
         async def said() -> str:
             return next((reason for reason in (await self.readiness())[1] if words in reason), "")
 
-        try:
-            return await until(said, deadline_s, f"/readyz of {self.name} to say {words!r}")
-        except AssertionError as failure:
-            failure.add_note(self.words())
-            raise
+        return await until(said, START_S, f"/readyz of {self.name} to say {words!r}")
 
     async def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
         answer = await asyncio.to_thread(_get, self.port, "/metrics")
-        assert answer is not None, self.words()
+        assert answer is not None, f"{self.name} does not answer, its status is {self.status}"
         numbers = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", answer[1], re.MULTILINE)
         assert numbers, f"no {name} in {answer[1]}"
         return sum(map(float, numbers))
@@ -191,9 +180,8 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(worker.stop() for worker in self.workers))
-        if error is not None:
-            for worker in self.workers:
-                error.add_note(worker.words())
+        for worker in self.workers:
+            sys.stdout.write(worker.words())  # shown when the test has failed
         await self._producer.stop()
         await self.clickhouse.stop()
 
@@ -309,7 +297,7 @@ class Cluster:
 
         async def behind() -> bool:
             for worker in self.workers:
-                assert worker.status is None or worker.status <= 0, worker.words()
+                assert worker.status is None or worker.status <= 0, f"{worker.name} ended with {worker.status}"
             committed, ends = await self.progress()
             return committed == ends
 

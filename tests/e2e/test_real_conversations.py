@@ -5,6 +5,8 @@ middle, through `afterword up`. Every other variation takes every third conversa
 """
 
 import random
+import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -88,13 +90,13 @@ class Embedded:
     async def take(self, lines: Sequence[bytes]) -> None:
         """Take events, and those again that were taken before."""
         child = self._start(lines)
-        assert await child.ended(STORE_S) == 0, child.words()
+        assert await child.ended(STORE_S) == 0
 
     async def take_until_killed(self, lines: Sequence[bytes]) -> None:
         child = self._start(lines)
 
         def some_are_stored() -> bool:
-            assert child.status is None, child.words()
+            assert child.status is None, f"it ended with {child.status}"
             running = self._folder.running() if (self._folder.path / "up.json").exists() else None
             return running is not None and facts_in(Database.parse(running.clickhouse)) > len(lines) // 5
 
@@ -119,6 +121,7 @@ class Embedded:
         """Leave no process behind."""
         for child in self._running:
             await child.stop()
+            sys.stdout.write(child.words())  # shown when the test has failed
 
 
 @pytest_asyncio.fixture

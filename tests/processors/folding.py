@@ -48,7 +48,7 @@ def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0) -> Conversation:
             conversation = whole(seen)
             continue
         try:
-            conversation.add(one.event, one.at, one.pair[:8], one.pair)
+            conversation.add(one.event, one.at, one.pair)
         except Reload:
             conversation = whole(seen)
         except Erased:
@@ -93,4 +93,17 @@ def expected(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**row, "opened_on": opened_on, "fallback_causes": [tuple(one) for one in row["fallback_causes"]]}
 
 
-__all__ = ["DAY", "NEVER", "PLAIN_RULES", "RULES", "effects_of", "expected", "fact", "live", "one_by_one", "plain", "rows_of", "whole"]
+__all__ = [
+    "DAY",
+    "NEVER",
+    "PLAIN_RULES",
+    "RULES",
+    "effects_of",
+    "expected",
+    "fact",
+    "live",
+    "one_by_one",
+    "plain",
+    "rows_of",
+    "whole",
+]

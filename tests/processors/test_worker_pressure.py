@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from processors.clock import Tick
-from processors.flush import _FOLD_CHUNK
+from processors.flush import _CHUNK
 from schemas.partitioning import home_partition
 from tests.builders import AT, DAY, HOUR, MINUTE, SECOND, Event, event, line
 from tests.processors.faults import Hold
@@ -137,13 +137,13 @@ async def test_events_that_come_during_a_flush_of_their_conversation_are_not_los
 async def test_a_flush_of_very_many_conversations_lets_others_have_their_turn_and_can_be_abandoned_there(
     world: World,
 ) -> None:
-    world.produce(*(event("message.sent", conversation_id=f"c-{n}") for n in range(_FOLD_CHUNK + 9)))
+    world.produce(*(event("message.sent", conversation_id=f"c-{n}") for n in range(_CHUNK + 9)))
     process = world.start().assign()
     await process.take()
     flush = asyncio.create_task(process.flush())
     while not process.worker.cached:  # noqa: ASYNC110  (the very next turn is needed)
         await asyncio.sleep(0)
-    assert process.worker.cached == _FOLD_CHUNK
+    assert process.worker.cached == _CHUNK
     process.assign()
     await flush
     assert process.worker.cached == 0

@@ -42,25 +42,6 @@ class _Batch:
     stored: bool = False
 
 
-class _HomewardProducer:
-    """Sends records home at once; fails and dies where the process does."""
-
-    def __init__(self, log: Log, faults: Faults) -> None:
-        self._log = log
-        self._faults = faults
-
-    def send(
-        self, topic: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]], timestamp_ms: int
-    ) -> Awaitable[None]:
-        append = partial(self._log.append, topic, partition, value, key=key, headers=headers, timestamp=timestamp_ms)
-        sending = asyncio.ensure_future(self._send(append))
-        sending.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # nobody may be left to ask
-        return sending
-
-    async def _send(self, append: partial[None]) -> None:
-        self._faults.around("send", append)
-
-
 class Process:
     """One life of a worker process: what the agents and the consumer do for it, done by hand."""
 
@@ -80,7 +61,7 @@ class Process:
         self.worker = Worker(
             writer=faulty,
             reader=faulty,
-            producer=_HomewardProducer(log, self.faults),
+            producer=self,
             metrics=NoMetrics(),
             rules=rules,
             cache_bytes=cache_bytes,
@@ -89,9 +70,24 @@ class Process:
             now=lambda: RECORDED,
         )
         self.generation = 0
+        self.sending = asyncio.Event()
+        self.sending.set()
         self._in_flight: dict[Place, deque[_Batch]] = {}
         self._positions: dict[Place, int] = {}
         self._first: dict[int, int] = {}
+
+    def send(
+        self, topic: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]], timestamp_ms: int
+    ) -> Awaitable[None]:
+        """Be the producer: send a record home, as soon as `sending` is set."""
+        append = partial(self.log.append, topic, partition, value, key=key, headers=headers, timestamp=timestamp_ms)
+        sent = asyncio.ensure_future(self._send(append))
+        sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())  # nobody may be left to ask
+        return sent
+
+    async def _send(self, append: partial[None]) -> None:
+        await self.sending.wait()
+        self.faults.around("send", append)
 
     def assign(self, *partitions: int) -> Self:
         """Own these partitions of both topics, all when none is named; reading begins where it was committed."""
