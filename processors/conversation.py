@@ -64,8 +64,8 @@ class Conversation:
     to the table, `stored_day` the day under which the table's row stands, `idle_until` the closes_at of a stored idle
     close: that close stands while a newly computed closes_at is not later.
 
-    For the cache: `size` estimates the bytes held, `counted` is what of them it has counted, `epoch` the last epoch that
-    touched the conversation, `looked_at` the one that the cache knew of when it last looked.
+    For the cache: `size` estimates the bytes held, `counted` is what of them it has counted, `epoch` the last epoch
+    that touched the conversation, `looked_at` the one that the cache knew of when it last looked.
     """
 
     __slots__ = (

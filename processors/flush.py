@@ -1,8 +1,8 @@
 """The flush: what an epoch collected is folded and goes to the store, in an order that survives a crash at any step.
 
 1 facts and dead letters, 2 records on their way home acknowledged, 3 rows; closing and commit follow in the worker.
-Only a flush changes conversations, one flush at a time, and it folds just the facts that it stores before their rows: so
-no row says more than what is stored. Fold and projection of a conversation happen together, while it is in the CPU's
+Only a flush changes conversations, one flush at a time, and it folds just the facts that it stores before their rows:
+so no row says more than what is stored. Fold and projection of a conversation happen together, while it is in the CPU's
 cache.
 """
 

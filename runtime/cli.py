@@ -104,7 +104,7 @@ def up(
     """
     from runtime.up import Source, up  # noqa: PLC0415  (a second of imports that --help need not wait for)
 
-    settings = _settings(data=data, port=port)
+    settings = _quiet(_settings(data=data, port=port))
     sources = [Source.file(path) for path in load or ()]
     _run(up(settings, _rules(settings), sources, exit_when_done=exit_when_done, console=console))
 
@@ -116,7 +116,7 @@ def demo(
     """Load 7,168 real conversations and a simulated shop into the embedded stack, and say what came out."""
     from runtime.demo import demo  # noqa: PLC0415
 
-    settings = _settings(data=data, port=port)
+    settings = _quiet(_settings(data=data, port=port))
     _run(demo(settings, _rules(settings), console))
 
 
@@ -126,12 +126,14 @@ def worker() -> None:
 
     Ends on SIGTERM within AFTERWORD_DRAIN_S, with everything it took stored and committed.
     """
+    from runtime.addresses import cluster_from  # noqa: PLC0415
     from runtime.cluster_worker import work  # noqa: PLC0415
+    from sinks.connection import Database  # noqa: PLC0415
 
     settings = _settings()
-    settings.need("kafka")
-    settings.need("clickhouse")
-    _run(work(settings, _rules(settings)))
+    cluster = _answered(lambda: cluster_from(settings))
+    database = _answered(lambda: Database.parse(settings.need("clickhouse")))
+    _run(work(settings, _rules(settings), cluster, database))
 
 
 @app.command()
@@ -140,7 +142,8 @@ def migrate() -> None:
     from sinks.connection import Database  # noqa: PLC0415
     from sinks.migrate import migrate  # noqa: PLC0415
 
-    database = _parsed(_settings().need("clickhouse"), Database.parse)
+    settings = _settings()
+    database = _answered(lambda: Database.parse(settings.need("clickhouse")))
     applied = _answered(lambda: migrate(database))
     for revision in applied:
         typer.echo(f"applied {revision}")
@@ -398,6 +401,14 @@ def _settings(**given: Any) -> Settings:
     return settings
 
 
+def _quiet(settings: Settings) -> Settings:
+    """Let the log speak of trouble only, unless a level was asked for: these commands tell a person how it goes."""
+    if "log_level" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_level": "warning"})
+        configure_logs(settings)
+    return settings
+
+
 def _rules(settings: Settings) -> Rules:
     try:
         return Rules.load(settings.rules)
@@ -438,8 +449,16 @@ def _parsed(text: S, parse: Callable[[S], T]) -> T:
 def _answered(call: Callable[[], T]) -> T:
     """Call, and turn what a person can mend into a line instead of a traceback."""
     try:
+        return _there(call)
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _there(call: Callable[[], T]) -> T:
+    """Call, and turn what is missing in the world into a line; everything else is a bug and shows all of itself."""
+    try:
         return call()
-    except (Unavailable, Taken, SettingsError, ValueError) as error:
+    except (Unavailable, Taken, SettingsError) as error:
         _fail(*getattr(error, "lines", [str(error)]))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -447,7 +466,7 @@ def _answered(call: Callable[[], T]) -> T:
 
 def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
     """Run a command to its end and leave with its status."""
-    raise typer.Exit(_answered(lambda: asyncio.run(work)))
+    raise typer.Exit(_there(lambda: asyncio.run(work)))
 
 
 def _fail(*lines: str) -> NoReturn:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from runtime.addresses import cluster_from
 from runtime.engine import Engine
+from runtime.kafka import Cluster
 from runtime.metrics import PrometheusMetrics
 from runtime.service import Health, served, stop_signal, tuning, until_stopped
 from runtime.settings import Settings
@@ -24,10 +24,8 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
 
-async def work(settings: Settings, rules: Rules) -> int:
+async def work(settings: Settings, rules: Rules, cluster: Cluster, database: Database) -> int:
     """Run a worker; gives the exit status. Waits for Kafka, ClickHouse and the tables; raises what makes it fail."""
-    cluster = cluster_from(settings)
-    database = Database.parse(settings.need("clickhouse"))
     health, metrics = Health(), PrometheusMetrics()
     async with served(settings, health, metrics) as server:
         stop = stop_signal()

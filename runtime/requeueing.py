@@ -95,11 +95,11 @@ async def requeue(
 ) -> Requeued:
     """Send the open letters again, oldest first, and mark each once Kafka has acknowledged it. `now`: epoch ms.
 
-    Raises Unavailable when Kafka or the store cannot be reached at all; ValueError when a topic is missing.
+    Raises Unavailable when Kafka or the store cannot be reached at all, or a topic is missing.
     """
     partitions = await partition_counts(cluster)
     if missing := [topic for topic, count in partitions.items() if not count]:
-        raise ValueError(f"{' and '.join(missing)} not in Kafka at {cluster.address}: run `afterword topics create`")
+        raise Unavailable(f"{' and '.join(missing)} not in Kafka at {cluster.address}: run `afterword topics create`")
     # An idempotent producer's later batches fail behind one that is refused; and the embedded broker cannot have one.
     producer, done = KafkaProducer(replace(cluster, idempotent=False)), Requeued()
     await producer.start()
