@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.contender import Task, Watch, run, until_taken
+from processors.measures import CACHE_BYTES, CACHED, EVICTED, RELOADED, ROWS
 from runtime.engine import Engine
 from runtime.kafka import Cluster
-from runtime.metrics import PrometheusMetrics
+from runtime.metrics import PrometheusMetrics, name_of
 from runtime.service import tuning
 from runtime.settings import Settings
 from schemas.conversation import Version
@@ -25,8 +29,9 @@ from sinks.connection import Database
 from sinks.memory import MemoryStore
 from sinks.migrate import migrate
 
-_READY_S = 0.001
-_TOTALS = f"""
+_READY_S: Final = 0.001
+_NOTED: Final = (ROWS, RELOADED, EVICTED, CACHED, CACHE_BYTES)
+_TOTALS: Final = f"""
 SELECT sum(bitAnd(bitShiftRight(version, {Version.FACT_SHIFT}), 4294967295)) AS events, count() AS conversations,
        sum(messages) AS messages, sum(fallbacks) AS fallbacks, sum(queries) AS queries
 FROM conversations FINAL
@@ -82,13 +87,13 @@ def memory(_folder: Path) -> Iterator[Sink]:
 
 async def contend(task: Task, watch: Watch) -> dict[str, int]:
     """Take the whole input; the watch stops when every fact and row is stored and the last offset committed."""
-    settings = Settings.load(group=task.group)
+    settings, metrics = Settings.load(group=task.group), PrometheusMetrics()
     with {"chdb": chdb, "memory": memory}[task.name](Path(task.folder)) as sink:
         engine = Engine(
             cluster=Cluster(task.address),
             writer=sink.writer,
             reader=sink.reader,
-            metrics=PrometheusMetrics(),
+            metrics=metrics,
             rules=Rules.load(None),
             tuning=tuning(settings),
         )
@@ -106,9 +111,20 @@ async def contend(task: Task, watch: Watch) -> dict[str, int]:
         await until_taken(taken, task.known.events)
         await engine.caught_up(task.known.events)
         watch.stop()
+        watch.note(flushes=engine.worker.progress.flushes, **_noted(metrics))
         assert await engine.stop(), "the worker did not store what it took when it was stopped"
         task.known.check({"events": sink.facts()})
         return sink.totals()
+
+
+def _noted(metrics: PrometheusMetrics) -> dict[str, float]:
+    """Give the metrics that tell how much work an event made."""
+    samples = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+    return {measure.name: samples[name_of(measure)] for measure in _NOTED}
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     """Of that, the thread with the event loop: where it is all of `seconds`, that thread is what limits."""
     peak_rss_mib: float
     counted: dict[str, int]
+    notes: dict[str, float] = {}
+    """What else the contender says of its work: it explains the figures, and nothing is compared."""
 
 
 class Watch:
@@ -60,6 +62,7 @@ class Watch:
         self._took = (0.0, 0.0, 0.0)
         self._cpu_whole = 0.0
         self._peak = 0.0
+        self._notes: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin: everything is set up, the first event is about to be taken."""
@@ -75,6 +78,10 @@ class Watch:
         self._cpu_whole = time.process_time()
         self._peak = peak_rss_mib()
 
+    def note(self, **notes: float) -> None:
+        """Keep what explains the figures."""
+        self._notes |= notes
+
     def measurement(self, counted: dict[str, int]) -> Measurement:
         """Give what was measured."""
         seconds, cpu, main_thread = self._took
@@ -86,6 +93,7 @@ class Watch:
             cpu_main_thread=main_thread,
             peak_rss_mib=self._peak,
             counted=counted,
+            notes=self._notes,
         )
 
     def write_profile(self, measured: Measurement) -> None:

@@ -86,11 +86,12 @@ class Flush:
             await asyncio.wait([finding])
         again = [*dropped, *self._refuse(refused)]
         if again:
-            more = await self._find([key for key in dict.fromkeys(again) if key not in set(missing)])
+            looked_up = set(missing)
+            more = await self._find([key for key in dict.fromkeys(again) if key not in looked_up])
             found.facts.update(more.facts)
             found.rows.update(more.rows)
         await self._store_letters()
-        await self._fold_found(list(dict.fromkeys([*missing, *again])), found, set(map(id, refused)))
+        await self._fold_found(list(dict.fromkeys([*missing, *again])), found, {fact.pair for fact in refused})
         await self._arrive_home()
         await self._store_rows()
         if self._erasures:
@@ -208,11 +209,11 @@ class Flush:
             log.error("%d stored facts cannot be read by this version and do not count", found.unreadable)
         return found
 
-    async def _fold_found(self, keys: Sequence[Key], found: Found, refused: AbstractSet[int]) -> None:
+    async def _fold_found(self, keys: Sequence[Key], found: Found, refused: AbstractSet[bytes]) -> None:
         """Fold and project what was not in memory, from what is stored and what came."""
         self._metrics.count(measures.RELOADED, len(keys))
         async for chunk in self._chunks(keys):
-            pending = {key: [fact for fact in self._epoch.facts[key] if id(fact) not in refused] for key in chunk}
+            pending = {key: [fact for fact in self._epoch.facts[key] if fact.pair not in refused] for key in chunk}
             loaded = loading.fold(found, pending, chunk, self._partitions, self._effects_of)
             self._project(loaded)
             self._erasures.extend(loading.erasures_due(loaded, pending))

@@ -1,6 +1,8 @@
 """`afterword demo`: real conversations of chitchat-dataset and a simulated shop, through the whole embedded stack."""
 
 import json
+import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -31,10 +33,11 @@ async def demo(settings: Settings, rules: Rules, console: Console) -> int:
     status = await up(settings, rules, sources, exit_when_done=True, console=console)
     if status == 0:
         note.write_text(json.dumps({"now": now.isoformat(), "loaded": True}))
+        program = "afterword" if shutil.which("afterword") else sys.argv[0]
         console.print(
-            f'Ask it something:  afterword sql --data {settings.data} "SELECT topic, count() FROM conversations FINAL '
+            f'Ask it something:  {program} sql --data {settings.data} "SELECT topic, count() FROM conversations FINAL '
             f"WHERE assistant = 'shop' GROUP BY topic\"\n"
-            f"Keep it running:   afterword up --data {settings.data}",
+            f"Keep it running:   {program} up --data {settings.data}",
             highlight=False,
             soft_wrap=True,
         )

@@ -59,6 +59,7 @@ def test_every_contender_counts_what_the_input_holds(kafka_jars: Path, tmp_path:
     assert counted["chdb"] == counted["memory"] == whole
     assert counted["faust"] == {name: part[name] for name in ("events", "conversations", "messages", "fallbacks")}
     assert counted["limit"] == {"events": whole["events"]}
+    assert report["contenders"]["memory"]["runs"][0]["measured"]["notes"]["rows"] >= whole["conversations"]
     for its in report["contenders"].values():
         assert its["title"] in done.stdout
 

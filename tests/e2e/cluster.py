@@ -218,24 +218,24 @@ class Cluster:
         return (await load(self._producer, events, self.partitions)).records
 
     @asynccontextmanager
-    async def producing(self, lines: Sequence[bytes], chunk: int = 100) -> AsyncIterator[None]:
-        """Produce good events beside what the block does, `chunk` every 50 ms, and at its end the rest at once."""
-        chunks = iter([lines[start : start + chunk] for start in range(0, len(lines), chunk)])
+    async def producing(self, lines: Sequence[bytes]) -> AsyncIterator[None]:
+        """Produce good events beside what the block does, more and more slowly, and the rest at once when it ends."""
         block_ended = asyncio.Event()
 
         async def trickle() -> None:
-            for one in chunks:
-                await self.produce(one)
+            start = 0
+            while not block_ended.is_set() and start < len(lines):
+                size = max(1, (len(lines) - start) // 200)
+                await self.produce(lines[start : start + size])
+                start += size
                 with suppress(TimeoutError):
                     await asyncio.wait_for(block_ended.wait(), 0.05)
-                if block_ended.is_set():
-                    break
-            await self.produce([line for one in chunks for line in one])
+            assert block_ended.is_set(), "all was produced before the block had ended: it met no load"
+            await self.produce(lines[start:])
 
         trickling = asyncio.create_task(trickle())
         try:
             yield
-            assert not trickling.done(), "all was produced before the block had ended: it met no load"
         finally:
             block_ended.set()
             await trickling

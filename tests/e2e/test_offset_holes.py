@@ -1,15 +1,17 @@
 """Holes in the offsets of a partition: transactions leave markers there that nobody is given to read."""
 
 import time
+from pathlib import Path
 
 from schemas.partitioning import home_partition
 from schemas.topics import EVENTS
-from tests.builders import event, line
+from tests.builders import AT, event, line
 from tests.e2e.cluster import Cluster
 from tests.e2e.rows import of_the_oracle
+from tests.waiting import until
 
 
-async def transact(cluster: Cluster, transactions: int) -> list[bytes]:
+async def transact(cluster: Cluster, transactions: int, at: int = AT) -> list[bytes]:
     """Produce messages of twelve conversations in many small transactions."""
     lines = []
     async with cluster.plain_producer(transactional_id="shop") as producer:
@@ -18,7 +20,7 @@ async def transact(cluster: Cluster, transactions: int) -> list[bytes]:
                 for part in range(5):
                     name = f"c-{(number + part) % 12}"
                     home = home_partition(name, cluster.partitions)
-                    lines.append(line(event("message.sent", conversation_id=name, text=f"{number} and {part}")))
+                    lines.append(line(event("message.sent", conversation_id=name, at=at, text=f"{number}, {part}")))
                     await producer.send(EVENTS.name, lines[-1], name.encode(), partition=home)
     return lines
 
@@ -37,13 +39,25 @@ async def test_every_record_of_a_transaction_is_read_once(kafka_cluster: Cluster
     assert await worker.metric("afterword_duplicates_total") == 0
 
 
-async def test_a_partition_that_ends_with_a_marker_is_read_to_its_end_and_its_clock_goes_on(
-    kafka_cluster: Cluster,
-) -> None:
+async def test_a_partition_that_ends_with_a_marker_is_read_to_its_end(kafka_cluster: Cluster) -> None:
     cluster = kafka_cluster
     worker = await cluster.worker()
     lines = await transact(cluster, 12)
     await cluster.until_facts(len(lines))
-    await cluster.settled(of_the_oracle(lines, int(time.time() * 1000)))  # closed idle, that is
-    await cluster.stored()
+    await cluster.stored(60)
+    await cluster.settled(of_the_oracle(lines, int(time.time() * 1000)))
     assert await worker.metric("afterword_records_total") == len(lines)
+
+
+async def test_the_clock_of_a_partition_that_ends_with_a_marker_goes_on(kafka_cluster: Cluster, tmp_path: Path) -> None:
+    cluster = kafka_cluster
+    rules = tmp_path / "rules.toml"
+    rules.write_text("revision = 2\n[default]\nidle_gap_minutes = 0.1\n")
+    await cluster.worker(rules=str(rules))
+    await transact(cluster, 12, at=int(time.time() * 1000))
+
+    async def all_closed() -> bool:
+        rows = (await cluster.rows()).values()
+        return len(rows) == 12 and all(row["closed"] for row in rows)
+
+    await until(all_closed, 60, "the silent conversations to be closed")

@@ -10,7 +10,7 @@ from tests.waiting import until
 async def test_an_outage_of_clickhouse_loses_nothing(cluster: Cluster) -> None:
     lines = simulated.shop(2_000, labels=0.2)
     worker = await cluster.worker()
-    async with cluster.producing(lines, chunk=50):
+    async with cluster.producing(lines):
         await cluster.until_facts(1_000)
         down = time.monotonic()
         await cluster.clickhouse.kill()

@@ -56,7 +56,7 @@ class OnKafka:
 
     async def take_until_killed(self, lines: Sequence[bytes]) -> None:
         worker = await self._cluster.worker()
-        async with self._cluster.producing(lines, chunk=200):
+        async with self._cluster.producing(lines):
             await self._cluster.until_facts(len(lines) // 5)
             await worker.kill()
             committed, ends = await self._cluster.progress()

@@ -39,6 +39,23 @@ async def test_a_refused_fact_of_many_is_the_only_one_that_is_missing(world: Wor
     assert not world.boasting()
 
 
+@CACHED
+async def test_a_refused_fact_that_comes_twice_counts_not_even_once(world: World, cached: bool) -> None:
+    process = world.start().assign()
+    if cached:
+        world.produce(event("message.sent", id="first"))
+        await process.catch_up()
+    refused = event("message.sent", id="refused")
+    process.faults.refused_facts = {"refused"}
+    for _ in range(2):
+        world.log.produce(refused)
+        await process.take()
+    await process.flush()
+    assert not world.boasting()
+    assert world.rows() == world.truth()
+    assert world.letters() == [("refused", line(refused))]
+
+
 async def test_several_refused_facts_of_one_conversation_and_of_others(world: World) -> None:
     process = world.start().assign()
     bad = [event("message.sent", id=f"bad{n}", conversation_id=f"c-{n % 2}", at=AT - n * HOUR) for n in range(5)]
