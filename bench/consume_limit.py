@@ -4,6 +4,7 @@ aiokafka's consumer with records left as they are, as the worker has them, and i
 counted but the records.
 """
 
+import gc
 import time
 
 from aiokafka import AIOKafkaConsumer
@@ -11,7 +12,6 @@ from aiokafka import AIOKafkaConsumer
 from bench.contender import Task, Watch, run, say
 from processors.agents import POLL_RECORDS
 from processors.transport import TickingFetcher
-from runtime.engine import tune_collector
 from schemas.topics import TOPICS
 from schemas.wire import decode_all
 
@@ -30,7 +30,8 @@ async def contend(task: Task, watch: Watch) -> dict[str, int]:
     )
     await consumer.start()
     TickingFetcher.listen(consumer._fetcher, lambda _place, _tick: None)
-    tune_collector()
+    gc.freeze()
+    gc.disable()  # as in the worker, which collects between its flushes
     watch.start()
     count, said = 0, time.monotonic()
     while count < task.known.events:

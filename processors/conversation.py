@@ -18,7 +18,6 @@ from xxhash import xxh3_64_digest
 from processors import effects as code
 from processors.effects import Effect, Effects
 from processors.language import LETTERS_ENOUGH, TEXTS_ENOUGH, detect, letters
-from processors.records import Record
 from schemas.conversation import MAX_CAUSES, Version
 from schemas.facts import Key
 from schemas.wire import WireEvent
@@ -39,17 +38,15 @@ _intern = sys.intern
 class Fact(msgspec.Struct, gc=False):
     """One event with its identity: `at` in epoch milliseconds, `digest` xxh3-128 of the payload.
 
-    `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest. `key` says whose fact
-    it is, `record` and `source`, (topic, partition), where it came from; None when it was read from the store.
+    `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest. `place` is where its
+    columns stand in the epoch, -1 when it was read from the store.
     """
 
     event: WireEvent
     at: int
     digest: bytes
     pair: bytes
-    key: Key = ("", "")
-    record: Record | None = None
-    source: tuple[str, int] | None = None
+    place: int = -1
 
 
 def pair_of(event_id: str, digest: bytes) -> bytes:

@@ -8,14 +8,14 @@ cache.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
 from processors import loading, measures
 from processors.cache import Cache
-from processors.conversation import Conversation, Erased, Fact, Reload
+from processors.conversation import Conversation, Erased, Reload
 from processors.effects import Effects
 from processors.epoch import Epoch
 from processors.intake import dead_letter
@@ -57,7 +57,7 @@ class Flush:
         """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have."""
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
-        self.stored: Sequence[Fact] = ()
+        self.stored = FactColumns()
         self._epoch = epoch
         self._persistence = persistence
         self._cache = cache
@@ -77,59 +77,63 @@ class Flush:
         missing = [key for key, known in zip(facts, map(self._cache.get, facts), strict=True) if known is None]
         finding = asyncio.create_task(self._find(missing))
         try:
-            new, dropped = await self._fold_cached()
-            self.stored = [*new, *(fact for key in (*missing, *dropped) for fact in facts[key])]
-            refused = await self._store_facts(self.stored)
+            known, dropped = await self._fold_cached()
+            refused = set(await self._store_facts(known))
             found = await finding
         finally:
             finding.cancel()
             await asyncio.wait([finding])
-        again = [*dropped, *self._refuse(refused)]
+        at_fault = self._refuse(refused)
+        again = [*dropped, *at_fault]
         if again:
             looked_up = set(missing)
             more = await self._find([key for key in dict.fromkeys(again) if key not in looked_up])
             found.facts.update(more.facts)
             found.rows.update(more.rows)
         await self._store_letters()
-        await self._fold_found(list(dict.fromkeys([*missing, *again])), found, {fact.pair for fact in refused})
+        # A record that came twice is refused once: what counts is the fact, not the place.
+        spoiled = {fact.pair for key in at_fault for fact in facts[key] if fact.place in refused}
+        await self._fold_found(list(dict.fromkeys([*missing, *again])), found, spoiled)
         await self._arrive_home()
         await self._store_rows()
         if self._erasures:
             erase = partial(self._persistence.writer.erase, self._erasures)
             await self._persistence.write("erase", erase, self.given_up)
 
-    async def _fold_cached(self) -> tuple[list[Fact], list[Key]]:
-        """Fold and project what is in memory; gives the facts that are new, and what has to be read as a whole."""
-        new: list[Fact] = []
+    async def _fold_cached(self) -> tuple[set[int], list[Key]]:
+        """Fold and project what is in memory.
+
+        Gives the places of facts that are not to be stored (known, or taken by an erasure), and the conversations that
+        have to be read as a whole.
+        """
+        known: set[int] = set()
         dropped: list[Key] = []
-        known = erased = 0
-        async for chunk in self._chunks(list(self._epoch.facts)):
+        erased = 0
+        facts, find, number = self._epoch.facts, self._cache.get, self._epoch.number
+        async for chunk in self._chunks(list(facts)):
             folded = []
             for key in chunk:
-                conversation = self._cache.get(key)
+                conversation = find(key)
                 if conversation is None:
                     continue
-                conversation.epoch = self._epoch.number
-                before = len(new)
+                conversation.epoch = number
                 try:
-                    for fact in self._epoch.facts[key]:
+                    for fact in facts[key]:
                         try:
-                            if conversation.add(fact.event, fact.at, fact.pair):
-                                new.append(fact)
-                            else:
-                                known += 1
+                            if not conversation.add(fact.event, fact.at, fact.pair):
+                                known.add(fact.place)
                         except Erased:
+                            known.add(fact.place)
                             erased += 1
                 except Reload:
                     self._cache.drop(key)
                     dropped.append(key)
-                    del new[before:]
                 else:
                     folded.append(conversation)
             self._project(folded)
-        self._metrics.count(measures.DUPLICATES, known)
+        self._metrics.count(measures.DUPLICATES, len(known) - erased)
         self._metrics.count(measures.ERASED, erased)
-        return new, dropped
+        return known, dropped
 
     async def _chunks(self, keys: Sequence[Key]) -> AsyncIterator[Sequence[Key]]:
         """Give the keys some at a time; each conversation is whole before another task of the loop goes on."""
@@ -143,20 +147,27 @@ class Flush:
     def _project(self, conversations: Collection[Conversation]) -> None:
         self._projections.append(project(conversations, self._clocks, self._rules, self._now()))
 
-    async def _store_facts(self, facts: Sequence[Fact]) -> list[Fact]:
-        """Store facts; gives those that the store refuses by themselves."""
-        if not facts:
+    async def _store_facts(self, known: AbstractSet[int]) -> list[int]:
+        """Store the facts of the epoch but those known; gives the places of those that the store refuses."""
+        columns = self._epoch.columns
+        places: Sequence[int] = range(len(columns))
+        if known:
+            places = [place for place in places if place not in known]
+            columns = columns.take(places)
+        self.stored = columns
+        if not len(columns):
             return []
-        insert = partial(insert_bisecting, self._persistence.writer.insert_facts, _columns(facts))
+        insert = partial(insert_bisecting, self._persistence.writer.insert_facts, columns)
         refused = await self._persistence.write("insert facts", insert, self.given_up)
-        return [facts[place] for place in refused]
+        return [places[place] for place in refused]
 
-    def _refuse(self, refused: Sequence[Fact]) -> list[Key]:
+    def _refuse(self, refused: AbstractSet[int]) -> list[Key]:
         """Facts that the store refuses become dead letters; their conversations are read again, without them."""
         if not refused:
             return []
-        self._bury(refused, "ClickHouse refuses the fact")
-        keys = list(dict.fromkeys(fact.key for fact in refused))
+        self._bury(sorted(refused), "ClickHouse refuses the fact")
+        columns = self._epoch.columns
+        keys = list(dict.fromkeys((columns.assistant[place], columns.conversation_id[place]) for place in refused))
         self._forget(keys)
         return keys
 
@@ -166,13 +177,12 @@ class Flush:
             self._cache.drop(key)
         self._projections = [one.without(keys) for one in self._projections]
 
-    def _bury(self, facts: Sequence[Fact], detail: str) -> None:
-        for fact in facts:
-            assert fact.record is not None
-            assert fact.source is not None
-            topic, partition = fact.source
+    def _bury(self, places: Iterable[int], detail: str) -> None:
+        for place in places:
+            topic, partition, record = self._epoch.origin(place)
             invalid = Invalid(Reason.REFUSED, detail)
-            self._epoch.letters.append(dead_letter(topic, partition, fact.record, invalid, fact.key[0], self._now()))
+            assistant = self._epoch.columns.assistant[place]
+            self._epoch.letters.append(dead_letter(topic, partition, record, invalid, assistant, self._now()))
             self._metrics.count(measures.DEAD_LETTERS, 1, Reason.REFUSED)
 
     async def _store_letters(self) -> None:
@@ -244,7 +254,8 @@ class Flush:
         keys = {(names[0][place], names[1][place]) for place in refused}
         log.error("ClickHouse refuses the rows of %s", sorted(keys)[:10])
         for key in keys:
-            self._bury(self._epoch.facts[key], "ClickHouse refuses the row of its conversation; the fact is stored")
+            places = (fact.place for fact in self._epoch.facts[key])
+            self._bury(places, "ClickHouse refuses the row of its conversation; the fact is stored")
         self._forget(keys)
         await self._store_letters()
 
@@ -256,22 +267,3 @@ class Flush:
             self._cache.recount(projection.conversations)
             written += len(projection.conversations)
         return written
-
-
-def _columns(facts: Sequence[Fact]) -> FactColumns:
-    events = [fact.event for fact in facts]
-    records = [fact.record for fact in facts if fact.record is not None]
-    keys = [fact.key for fact in facts]
-    return FactColumns(
-        assistant=[assistant for assistant, _ in keys],
-        conversation_id=[conversation for _, conversation in keys],
-        id=[event.id for event in events],
-        digest=[fact.digest for fact in facts],
-        type=[event.kind for event in events],
-        at=[fact.at for fact in facts],
-        seq=[event.seq or 0 for event in events],
-        role=[event.role for event in events],
-        text=[event.text or "" for event in events],
-        payload=[record.value or b"" for record in records],
-        recorded_at=[record.timestamp for record in records],
-    )

@@ -5,7 +5,6 @@ No exception leaves a batch. What can never succeed becomes a dead letter with i
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -19,6 +18,7 @@ from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.dead_letters import DeadLetter
 from schemas.events import FUTURE_TOLERANCE
+from schemas.facts import FactColumns
 from schemas.failures import Invalid, Reason
 from schemas.partitioning import home_partitions
 from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
@@ -85,7 +85,8 @@ class Intake:
         if batch is None:
             batch = self._read_each(epoch, topic, partition, records)
         batch = self._keep_home(epoch, topic, partition, batch)
-        self._keep(epoch, (topic, partition), batch)
+        if batch.events:
+            self._keep(epoch, topic, partition, batch)
         bad = len(epoch.letters) - bad_before
         epoch.frontier[topic, partition] = records[-1].offset + 1
         if topic == LABELS.name:
@@ -166,20 +167,38 @@ class Intake:
         self._metrics.count(measures.SENT_HOME)
 
     @staticmethod
-    def _keep(epoch: Epoch, source: tuple[str, int], batch: _Batch) -> None:
-        """Note the facts under their conversations."""
-        digests = list(map(xxh3_128_digest, [record.value or b"" for record in batch.records]))
-        names = [xxh3_64_digest(event.id.encode()) for event in batch.events]
-        pairs = [name + digest[:8] for name, digest in zip(names, digests, strict=True)]
-        keys = list(zip(batch.assistants, batch.conversations, strict=True))
-        facts = map(Fact, batch.events, batch.times, digests, pairs, keys, batch.records, repeat(source))
+    def _keep(epoch: Epoch, topic: str, partition: int, batch: _Batch) -> None:
+        """Note the facts under their conversations, and their columns."""
+        events, times, records = batch.events, batch.times, batch.records
+        values = [record.value or b"" for record in records]
+        digests = list(map(xxh3_128_digest, values))
+        ids = [event.id for event in events]
+        pairs = [xxh3_64_digest(name.encode()) + digest[:8] for name, digest in zip(ids, digests, strict=True)]
+        start = len(epoch.records)
+        facts = map(Fact, events, times, digests, pairs, range(start, start + len(events)))
         kept = epoch.facts
-        for key, fact in zip(keys, facts, strict=True):
+        for key, fact in zip(zip(batch.assistants, batch.conversations, strict=True), facts, strict=True):
             if key in kept:
                 kept[key].append(fact)
             else:
                 kept[key] = [fact]
-        epoch.taken += len(batch.events)
+        epoch.origins.append((start, topic, partition))
+        epoch.records.extend(records)
+        epoch.columns.extend(
+            FactColumns(
+                batch.assistants,
+                batch.conversations,
+                ids,
+                digests,
+                [event.kind for event in events],
+                times,
+                [event.seq or 0 for event in events],
+                [event.role for event in events],
+                [event.text or "" for event in events],
+                values,
+                [record.timestamp for record in records],
+            )
+        )
 
 
 def dead_letter(

@@ -49,7 +49,7 @@ def gather(found: Found, stored: Sequence[StoredFact]) -> None:
         except Invalid:
             found.unreadable += 1
             continue
-        found.facts.setdefault(one.key, []).append(Fact(event, at, one.digest, pair_of(event.id, one.digest), one.key))
+        found.facts.setdefault(one.key, []).append(Fact(event, at, one.digest, pair_of(event.id, one.digest)))
 
 
 def counts(facts: Sequence[Fact]) -> tuple[int, int]:

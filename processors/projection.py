@@ -179,6 +179,9 @@ def project(
 def _announced(one: Conversation, closes_at: int) -> int | None:
     """Give when the conversation was ended by an announcement that nothing of the user came after, if it was."""
     since = max(one.session_start, one.user_at)
+    if len(one.ended) == 1:
+        at = one.ended[0]
+        return at if since <= at < closes_at else None
     return min((at for at in one.ended if since <= at < closes_at), default=None)
 
 

@@ -73,8 +73,12 @@ class Worker:
         default_assistant: str | None = None,
         pace: Pace | None = None,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        after_flush: Callable[[], object] = lambda: None,
     ) -> None:
-        """`now`: the wall clock in epoch ms; it dates rows and dead letters and closes nothing."""
+        """`now`: the wall clock in epoch ms; it dates rows and dead letters and closes nothing.
+
+        `after_flush` is called when a flush has ended and its epoch is gone: the moment to tidy up.
+        """
         self.progress = Progress()
         self.poison = Poison()
         self.persistence = Persistence(writer, reader, metrics)
@@ -84,6 +88,7 @@ class Worker:
         self._rules = rules
         self._pace = pace or Pace()
         self._now = now
+        self._after_flush = after_flush
         self._effects: dict[str, Effects] = {}
         self._cache = Cache(cache_bytes)
         self._intake = Intake(
@@ -216,6 +221,7 @@ class Worker:
                 log.warning("a flush was abandoned: its partitions are gone")
             finally:
                 self._flush = None
+        self._after_flush()
 
     async def _flush_now(self, *, close: bool) -> None:
         started = time.monotonic()
@@ -285,9 +291,8 @@ class Worker:
         self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
         self._metrics.gauge(measures.CACHED, len(self._cache))
         self._metrics.observe(measures.FLUSH_SECONDS, [seconds])
-        sample = flush.stored[:: max(1, len(flush.stored) // 1_000)]
-        now = self._now()
-        waits = [(now - fact.record.timestamp) / 1000 for fact in sample if fact.record is not None]
+        recorded, now = flush.stored.recorded_at, self._now()
+        waits = [(now - at) / 1000 for at in recorded[:: max(1, len(recorded) // 1_000)]]
         self.progress.waits.extend(waits)
         self._metrics.observe(measures.EVENT_TO_ROW, waits)
 

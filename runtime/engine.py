@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import time
@@ -18,6 +17,7 @@ from processors.measures import Metrics
 from processors.transport import RecordBatchApp
 from processors.watchdog import ANSWERS_RECENT, Watchdog, dump_stacks
 from processors.worker import Pace, Worker
+from runtime import collector
 from runtime.kafka import Cluster, KafkaProducer
 from schemas.rules import Rules
 from schemas.store import Reader, Writer
@@ -60,6 +60,7 @@ class Engine:
             cache_bytes=tuning.cache_bytes,
             default_assistant=tuning.default_assistant,
             pace=tuning.pace,
+            after_flush=collector.tidy,
         )
         group = Group(
             brokers=cluster.brokers,
@@ -87,7 +88,7 @@ class Engine:
         await self._producer.start()
         load_language_detector()
         await self._app.start()
-        tune_collector()
+        collector.tame()
         for run in (self.worker.run(), self._watchdog.run(), self._watch_lag(), self._watch_app()):
             task = asyncio.create_task(run)
             task.add_done_callback(self._ended)
@@ -183,17 +184,6 @@ class Engine:
         log.critical("the worker failed", exc_info=error)
         self.failed.set_exception(error)
         self.failed.exception()  # read: whoever awaits it sees it again
-
-
-def tune_collector() -> None:
-    """Keep the garbage collector away from cached conversations.
-
-    A full collection takes 330 ms per 100,000 of them. What exists now is frozen, and the old generation is collected
-    so seldom that young cycles (exceptions, tasks) are all it is for.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 1_000)
 
 
 def _bite() -> None:

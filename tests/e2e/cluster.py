@@ -217,6 +217,13 @@ class Cluster:
         self.produced += events
         return (await load(self._producer, events, self.partitions)).records
 
+    async def divide(self, partitions: int) -> None:
+        """Produce to so many partitions from now on: the topics were widened."""
+        self.partitions = partitions
+        await self._producer.stop()  # it would ask for the number of partitions again only after minutes
+        self._producer = KafkaProducer(self.address)
+        await self._producer.start()
+
     @asynccontextmanager
     async def producing(self, lines: Sequence[bytes]) -> AsyncIterator[None]:
         """Produce good events beside what the block does, more and more slowly, and the rest at once when it ends."""

@@ -90,9 +90,7 @@ async def test_the_command_line_shows_every_dead_letter_with_its_reason(cluster:
         for topic, value, _ in bad.values():
             await producer.send_and_wait(topic, value, partition=1, timestamp_ms=now)
     await cluster.stored()
-    shown = [
-        json.loads(one) for one in (await cluster.command("dead-letters", "list", "--json")).splitlines()
-    ]
+    shown = [json.loads(one) for one in (await cluster.command("dead-letters", "list", "--json")).splitlines()]
     assert sorted(one["reason"] for one in shown) == sorted(str(reason) for _, _, reason in bad.values())
 
 

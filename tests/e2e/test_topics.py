@@ -7,11 +7,14 @@ import pytest
 import pytest_asyncio
 
 from runtime.kafka import Cluster as Address
+from schemas.partitioning import home_partition
 from schemas.topics import EVENTS, LABELS
+from tests.builders import event, line
 from tests.e2e import simulated
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import PARTITIONS
 from tests.kafka.broker import KafkaBroker
+from tests.waiting import until
 
 
 @pytest_asyncio.fixture
@@ -36,20 +39,20 @@ async def test_unequal_topics_wait_to_be_made_equal(
     bare_kafka: KafkaBroker, bare_cluster: Cluster, events: int, labels: int
 ) -> None:
     cluster = bare_cluster
+    await cluster.divide(2)
     await bare_kafka.create_topic(EVENTS.name, events)
     await bare_kafka.create_topic(LABELS.name, labels)
     lines = simulated.shop(200, labels=0.5)
     worker = cluster.start_worker()
     why = await worker.lacks("partitions")
     assert f"{EVENTS.name} has {events} partitions and {LABELS.name} has {labels}" in why
-    cluster.partitions = 2
     await cluster.produce(lines[: len(lines) // 2])
     await worker.lacks("partitions")
     await assert_nothing_consumed(cluster)
 
     await bare_kafka.add_partitions(LABELS.name if labels < events else EVENTS.name, 4)
     await worker.ready()
-    cluster.partitions = 4
+    await cluster.divide(4)
     await cluster.produce(lines[len(lines) // 2 :])
     await cluster.stored()
     await cluster.settled(simulated.wanted(lines))
@@ -82,4 +85,29 @@ async def test_missing_topics_wait_to_be_created(
     await cluster.produce(lines)
     await cluster.stored()
     await cluster.settled(simulated.wanted(lines))
+    assert worker.status is None
+
+
+async def test_topics_that_are_widened_while_they_are_consumed_keep_every_conversation_whole(
+    bare_kafka: KafkaBroker, bare_cluster: Cluster
+) -> None:
+    cluster = bare_cluster
+    for name in (EVENTS.name, LABELS.name):
+        await bare_kafka.create_topic(name, 2)
+    await cluster.divide(2)
+    worker = await cluster.worker()
+    lines = simulated.shop(200, labels=0.5)
+    stray = line(event("message.sent", conversation_id="stray"))
+    await cluster.put(EVENTS.name, 1 - home_partition("stray", 2), stray)  # the worker knows where two partitions are
+    await cluster.produce(lines[: len(lines) // 2])
+    await cluster.stored()
+
+    await bare_kafka.add_partitions(EVENTS.name, 4)
+    await bare_kafka.add_partitions(LABELS.name, 4)
+    await until(lambda: "[0, 1, 2, 3] of 4" in worker.log.read_text(), 60, "the worker to have four partitions")
+    await cluster.produce(lines[len(lines) // 2 : len(lines) * 3 // 4])  # by a producer that has not heard of it
+    await cluster.divide(4)
+    await cluster.produce(lines[len(lines) * 3 // 4 :])
+    await cluster.stored()
+    await cluster.settled(simulated.wanted([*lines, stray]))
     assert worker.status is None
