@@ -25,7 +25,8 @@ class Epoch:
 
     `facts`: what came, by conversation, as it came; nothing is folded before the flush. `columns`: the same as they are
     stored, built while they are in the CPU's cache, in the order of `Fact.place`; `records` and `origins` lead from
-    there to the record. `frontier`: the next offset by (topic, partition). `urgent`: somebody waits for the result.
+    there to the record. `bytes`: of all values. `frontier`: the next offset by (topic, partition). `urgent`: somebody
+    waits for the result.
     """
 
     number: int = field(default_factory=count(1).__next__)
@@ -33,6 +34,7 @@ class Epoch:
     columns: FactColumns = field(default_factory=FactColumns)
     records: list[Record] = field(default_factory=list)
     origins: list[tuple[int, str, int]] = field(default_factory=list)
+    bytes: int = 0
     letters: list[DeadLetter] = field(default_factory=list)
     homeward: list[Homeward] = field(default_factory=list)
     acknowledge: list[Callable[[], object]] = field(default_factory=list)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from processors import loading, measures
 from processors.cache import Cache
@@ -29,6 +29,7 @@ from schemas.failures import Invalid, Reason, Unavailable
 from schemas.store import Erasure
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _CHUNK: Final = 1_000
 """So many conversations are folded before other tasks of the loop get their turn."""
@@ -74,10 +75,12 @@ class Flush:
     async def run(self) -> None:
         """Bring everything to the store. Raises Abandoned when `given_up` is set before the end."""
         facts = self._epoch.facts
-        missing = [key for key, known in zip(facts, map(self._cache.get, facts), strict=True) if known is None]
+        found_here = list(map(self._cache.get, facts))
+        missing = [key for key, conversation in zip(facts, found_here, strict=True) if conversation is None]
+        cached = [conversation for conversation in found_here if conversation is not None]
         finding = asyncio.create_task(self._find(missing))
         try:
-            known, dropped = await self._fold_cached()
+            known, dropped = await self._fold_cached(cached)
             refused = set(await self._store_facts(known))
             found = await finding
         finally:
@@ -100,7 +103,7 @@ class Flush:
             erase = partial(self._persistence.writer.erase, self._erasures)
             await self._persistence.write("erase", erase, self.given_up)
 
-    async def _fold_cached(self) -> tuple[set[int], list[Key]]:
+    async def _fold_cached(self, cached: Sequence[Conversation]) -> tuple[set[int], list[Key]]:
         """Fold and project what is in memory.
 
         Gives the places of facts that are not to be stored (known, or taken by an erasure), and the conversations that
@@ -109,16 +112,13 @@ class Flush:
         known: set[int] = set()
         dropped: list[Key] = []
         erased = 0
-        facts, find, number = self._epoch.facts, self._cache.get, self._epoch.number
-        async for chunk in self._chunks(list(facts)):
+        facts, number = self._epoch.facts, self._epoch.number
+        async for chunk in self._chunks(cached):
             folded = []
-            for key in chunk:
-                conversation = find(key)
-                if conversation is None:
-                    continue
+            for conversation in chunk:
                 conversation.epoch = number
                 try:
-                    for fact in facts[key]:
+                    for fact in facts[conversation.key]:
                         try:
                             if not conversation.add(fact.event, fact.at, fact.pair):
                                 known.add(fact.place)
@@ -126,8 +126,8 @@ class Flush:
                             known.add(fact.place)
                             erased += 1
                 except Reload:
-                    self._cache.drop(key)
-                    dropped.append(key)
+                    self._cache.drop(conversation.key)
+                    dropped.append(conversation.key)
                 else:
                     folded.append(conversation)
             self._project(folded)
@@ -135,14 +135,14 @@ class Flush:
         self._metrics.count(measures.ERASED, erased)
         return known, dropped
 
-    async def _chunks(self, keys: Sequence[Key]) -> AsyncIterator[Sequence[Key]]:
-        """Give the keys some at a time; each conversation is whole before another task of the loop goes on."""
-        for start in range(0, len(keys), _CHUNK):
+    async def _chunks(self, those: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+        """Give conversations some at a time; each is whole before another task of the loop goes on."""
+        for start in range(0, len(those), _CHUNK):
             if start:
                 await asyncio.sleep(0)
             if self.given_up.is_set():
                 raise Abandoned  # the cache is that of another assignment
-            yield keys[start : start + _CHUNK]
+            yield those[start : start + _CHUNK]
 
     def _project(self, conversations: Collection[Conversation]) -> None:
         self._projections.append(project(conversations, self._clocks, self._rules, self._now()))

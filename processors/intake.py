@@ -88,6 +88,7 @@ class Intake:
         if batch.events:
             self._keep(epoch, topic, partition, batch)
         bad = len(epoch.letters) - bad_before
+        epoch.bytes += sum([len(record.value or b"") for record in records])
         epoch.frontier[topic, partition] = records[-1].offset + 1
         if topic == LABELS.name:
             epoch.urgent = True

@@ -34,11 +34,15 @@ Commit = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When a worker flushes, closes, and sweeps up behind erasures. Times in seconds."""
+    """When a worker flushes, closes, and sweeps up behind erasures. Times in seconds.
+
+    An epoch is full, and is flushed at once, at so many `facts` or so many `bytes` of records.
+    """
 
     interval: float = 1.0
     urgent: float = 0.05
     facts: int = 50_000
+    bytes: int = 128 << 20
     closing: float = 10.0
     sweep_first: float = 60.0
     sweep: float = 86_400.0
@@ -168,11 +172,14 @@ class Worker:
         epoch.acknowledge.append(acknowledge)
         self.progress.records += len(records)
         self.progress.beats += 1
-        if epoch.held >= self._pace.facts:
+        if self._is_full(epoch):
             self._room.clear()
             self._due.set()
         elif epoch.urgent:
             self._due.set()
+
+    def _is_full(self, epoch: Epoch) -> bool:
+        return epoch.held >= self._pace.facts or epoch.bytes >= self._pace.bytes
 
     def flush_soon(self) -> None:
         """Flush within moments: somebody waits for the result."""
@@ -187,7 +194,7 @@ class Worker:
             except TimeoutError:
                 pass
             else:
-                if self._epoch.held < self._pace.facts:
+                if not self._is_full(self._epoch):
                     await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
             self._due.clear()
             await self.flush()

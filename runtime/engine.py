@@ -1,7 +1,6 @@
 """One worker, running: the Faust app, the flusher and the watchdog around `processors.worker.Worker`."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -100,8 +99,7 @@ class Engine:
         stored = await self.worker.drain(self._tuning.drain)
         for task in self._tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # what made one fail is in `failed`
         await self._app.stop()
         await self._producer.stop()
         self.worker.close()

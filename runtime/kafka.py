@@ -166,17 +166,27 @@ class KafkaProducer:
     ) -> None:
         assert self._producer is not None
         try:
+            await self._find(topic, partition)
             await self._producer.send_and_wait(
                 topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
             )
         except KafkaError as error:
             raise Unavailable(f"Kafka did not take a record for {topic}: {error}") from error
 
+    async def _find(self, topic: str, partition: int) -> None:
+        """Ask for a partition that is not known: topics are widened, and aiokafka asks only every five minutes."""
+        assert self._producer is not None
+        if partition not in await self._producer.partitions_for(topic):
+            await self._producer.client.force_metadata_update()
+            if partition not in await self._producer.partitions_for(topic):
+                raise Unavailable(f"Kafka knows no partition {partition} of {topic}")
+
     async def send_many(self, topic: str, partition: int, records: Iterable[tuple[bytes | None, bytes]]) -> int:
         """Send (key, value) pairs of one partition in as few batches as they fit; gives how many were acknowledged."""
         assert self._producer is not None
         count, acknowledged, batch = 0, [], self._producer.create_batch()
         try:
+            await self._find(topic, partition)
             for key, value in records:
                 if batch.append(key=key, value=value, timestamp=None) is None:
                     acknowledged.append(await self._producer.send_batch(batch, topic, partition=partition))
