@@ -32,6 +32,7 @@ check: .venv/installed  ## lint, format, types, and which part may import which
 
 bench: .venv/installed  ## measure events/s, CPU and memory on Apache Kafka; ARGS go to the bench
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.label_latency
 
 # Beside what pyproject.toml names: what it is built with, and editables, which hatchling asks for in an editable install.
 lock: .boot/installed  ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
