@@ -41,7 +41,7 @@ class Pace:
 
     interval: float = 1.0
     urgent: float = 0.05
-    facts: int = 50_000
+    facts: int = 150_000
     bytes: int = 128 << 20
     closing: float = 10.0
     sweep_first: float = 60.0

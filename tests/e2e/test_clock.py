@@ -55,7 +55,13 @@ class Talk:
 
 
 @pytest.mark.parametrize(
-    "session", [pytest.param("20", id="keeping its partitions"), pytest.param("6", id="losing its partitions")]
+    ("cluster", "session"),
+    [
+        pytest.param("kafka", "20", id="Apache Kafka, keeping its partitions", marks=pytest.mark.kafka),
+        pytest.param("kafka", "6", id="Apache Kafka, losing its partitions", marks=pytest.mark.kafka),
+        pytest.param("embedded", "6", id="the embedded broker, losing its partitions", marks=pytest.mark.embedded),
+    ],
+    indirect=["cluster"],
 )
 async def test_a_worker_that_was_stopped_closes_nothing_early(cluster: Cluster, rules: Path, session: str) -> None:
     worker = await cluster.worker(rules=str(rules), session_timeout_s=session)
@@ -65,14 +71,14 @@ async def test_a_worker_that_was_stopped_closes_nothing_early(cluster: Cluster, 
         await cluster.until_facts(2 * len(talk.names))
         stopped = time.monotonic()
         worker.send(signal.SIGSTOP)
-        await until(lambda: time.monotonic() - stopped > 2 * GAP_S, 3 * GAP_S, "more than the idle gap to pass")
+        await until(lambda: time.monotonic() - stopped > 1.5 * GAP_S, 3 * GAP_S, "more than the idle gap to pass")
         worker.send(signal.SIGCONT)
         woken = talk.said
-        await until(lambda: talk.said > woken + 12, 4 * GAP_S, "the talk to go on")
+        await until(lambda: talk.said > woken + 6, 4 * GAP_S, "the talk to go on")
 
         async def caught_up() -> bool:
             rows = (await cluster.rows()).values()
-            return all(row["messages"] > woken + 12 for row in rows)
+            return all(row["messages"] > woken + 6 for row in rows)
 
         await until(caught_up, 60, "the worker to catch up")
 

@@ -1,4 +1,4 @@
-"""Input topics that are missing or have unequal partition counts: nothing is consumed, and it says why."""
+"""What is missing or does not fit, topics and tables: nothing is consumed, /readyz says why, and no restart is needed."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -61,11 +61,7 @@ async def test_unequal_topics_wait_to_be_made_equal(
 
 @pytest.mark.parametrize(
     "there",
-    [
-        pytest.param([], id="both"),
-        pytest.param([EVENTS.name], id="that of labels"),
-        pytest.param([LABELS.name], id="that of events"),
-    ],
+    [pytest.param([], id="both"), pytest.param([EVENTS.name], id="that of labels")],
 )
 async def test_missing_topics_wait_to_be_created(
     bare_kafka: KafkaBroker, bare_cluster: Cluster, there: list[str]
@@ -111,3 +107,16 @@ async def test_topics_that_are_widened_while_they_are_consumed_keep_every_conver
     await cluster.stored()
     await cluster.settled(simulated.wanted([*lines, stray]))
     assert worker.status is None
+
+
+async def test_missing_tables_wait_to_be_made(bare_kafka: KafkaBroker, tmp_path: Path) -> None:
+    async with Cluster(Address(bare_kafka.address), tmp_path, partitions=PARTITIONS, tables=False) as cluster:
+        await cluster.command("topics", "create")
+        lines = simulated.shop(50)
+        await cluster.produce(lines)
+        worker = cluster.start_worker()
+        await worker.lacks("run `afterword migrate`")
+        assert "applied" in await cluster.command("migrate")
+        await worker.ready()
+        await cluster.stored()
+        await cluster.settled(simulated.wanted(lines))
