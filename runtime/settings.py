@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         examples=["1"],
     )
     flush_facts: Annotated[int, Ge(1), Le(1_000_000)] = Field(
-        150_000, description="Facts that make a write begin before its time.", examples=["150000"]
+        150_000, description="Facts that make a write begin before its time.", examples=["90000"]
     )
     drain_s: Annotated[float, Gt(0), Le(50)] = Field(
         5.0,

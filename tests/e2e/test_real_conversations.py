@@ -5,7 +5,6 @@ middle, through `afterword up`. Every other variation takes every third conversa
 """
 
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is missing or does not fit, topics and tables: nothing is consumed, /readyz says why, and no restart is needed."""
+"""Input topics that are missing, or that have unequal numbers of partitions: nothing is consumed, and it says why."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

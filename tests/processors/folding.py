@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from xxhash import xxh3_128_digest
 
-from processors.conversation import DAY, NEVER, Conversation, Erased, Fact, Reload, pair_of
+from processors.conversation import Conversation, Erased, Fact, Reload, pair_of
 from processors.effects import Effects
 from processors.projection import project
 from schemas.conversation import PROCESSING_COLUMNS, RowColumns
@@ -38,13 +39,16 @@ def whole(facts: Sequence[Fact]) -> Conversation:
     return Conversation.of((first.assistant, first.conversation_id), 0, effects_of(first.assistant), facts)
 
 
-def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0) -> Conversation:
-    """Fold facts as a worker does that has the conversation in memory, reading it as a whole when it has to."""
+def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: int = -1) -> Conversation:
+    """Fold facts as a worker does that has the conversation in memory, reading it as a whole when it has to.
+
+    `settle_every`: so often a flush looks at it; `evicted_after`: so many facts are read back as a set at that point.
+    """
     seen: list[Fact] = []
     conversation: Conversation | None = None
     for number, one in enumerate(facts):
         seen.append(one)
-        if conversation is None:
+        if conversation is None or number == evicted_after:
             conversation = whole(seen)
             continue
         try:
@@ -89,21 +93,5 @@ def expected(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """Bring a row of the oracle to the same form; None for a blank one."""
     if row["is_deleted"]:
         return None
-    opened_on = (row["opened_on"] - __import__("datetime").date(1970, 1, 1)).days
+    opened_on = (row["opened_on"] - date(1970, 1, 1)).days
     return {**row, "opened_on": opened_on, "fallback_causes": [tuple(one) for one in row["fallback_causes"]]}
-
-
-__all__ = [
-    "DAY",
-    "NEVER",
-    "PLAIN_RULES",
-    "RULES",
-    "effects_of",
-    "expected",
-    "fact",
-    "live",
-    "one_by_one",
-    "plain",
-    "rows_of",
-    "whole",
-]

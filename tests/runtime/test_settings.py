@@ -53,7 +53,7 @@ def test_nothing_needs_to_be_set() -> None:
         "replication": 1,
         "session_timeout_s": 10,
         "flush_interval_s": 1,
-        "flush_facts": 50_000,
+        "flush_facts": 150_000,
         "drain_s": 5,
         "watchdog_s": 120,
     }
@@ -311,7 +311,7 @@ def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatc
             "for example AFTERWORD_DEFAULT_ASSISTANT=shop"
         ),
         "AFTERWORD_DRAIN_S=nan: it must be a number, above 0, at most 50; for example AFTERWORD_DRAIN_S=20",
-        "AFTERWORD_FLUSH_FACTS=1.5: it must be a whole number, 1 to 1,000,000; for example AFTERWORD_FLUSH_FACTS=50000",
+        "AFTERWORD_FLUSH_FACTS=1.5: it must be a whole number, 1 to 1,000,000; for example AFTERWORD_FLUSH_FACTS=90000",
         (
             "AFTERWORD_GROUP=the workers: it must be text that matches `[A-Za-z0-9._-]{1,200}`; "
             "for example AFTERWORD_GROUP=afterword-blue"
