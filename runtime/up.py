@@ -93,7 +93,7 @@ async def _fill(stack: Embedded, sources: Sequence[Source], exit_when_done: bool
             watching.cancel()
     seconds = time.monotonic() - started
     if bad:
-        console.print(f"[yellow]{bad} lines are not events: see `afterword dead-letters list`[/yellow]")
+        console.print(f"[yellow]No events, by count of lines: {bad}; see `afterword dead-letters list`[/yellow]")
     if exit_when_done:
         await stack.engine.close_due()
     if sources or exit_when_done:
