@@ -17,11 +17,19 @@ class Tick:
     """An answered fetch request: when it was sent (epoch ms) and the answer's high watermark.
 
     `first` is the offset from which the first answered request of the same assignment read: nothing below it is ours.
+    `start` is the offset from which this one read, `returned` the end of the records that had been handed out by then
+    (None: none were). Between the two lie only transaction markers and what compaction left out.
     """
 
     sent: int
     first: int
     highwater: int
+    start: int = 0
+    returned: int | None = None
+
+    def passes(self, taken: int) -> bool:
+        """Whether nothing is left to read below the high watermark for one who has taken all records below `taken`."""
+        return self.start >= self.highwater and (self.returned is None or taken >= self.returned)
 
 
 class PartitionClock:

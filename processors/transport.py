@@ -71,6 +71,7 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
 
     _told: Callable[[TopicPartition, Tick], None]
     _first: dict[TopicPartition, int]
+    _returned: dict[TopicPartition, int]
     _of: object
 
     @classmethod
@@ -79,6 +80,7 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
         fetcher.__class__ = cls
         fetcher._told = told  # noqa: SLF001
         fetcher._first = {}  # noqa: SLF001
+        fetcher._returned = {}  # noqa: SLF001
         fetcher._of = None  # noqa: SLF001
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
@@ -94,7 +96,7 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
         if not assignment.active:
             return woke
         if self._of is not assignment:
-            self._of, self._first = assignment, {}
+            self._of, self._first, self._returned = assignment, {}, {}
         for place, offset in asked.items():
             state = assignment.state_value(place)
             result = self._records.get(place)
@@ -103,8 +105,16 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
                 records._consumer_record = _unwrapped  # noqa: SLF001
             if state.timestamp is not None and state.highwater is not None:
                 first = self._first.setdefault(place, offset)
-                self._told(place, Tick(sent, first, state.highwater))
+                self._told(place, Tick(sent, first, state.highwater, offset, self._returned.get(place)))
         return woke
+
+    async def fetched_records(self, *args: Any, **kwargs: Any) -> dict[TopicPartition, list[Record]]:
+        """Hand records out, and note how far that was."""
+        fetched: dict[TopicPartition, list[Record]] = await super().fetched_records(*args, **kwargs)
+        for place, records in fetched.items():
+            if records:
+                self._returned[place] = records[-1].offset + 1
+        return fetched
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -165,6 +175,12 @@ class Consumer(driver.Consumer):
     def answered(self, place: TP, tick: Tick, generation: int) -> None:
         """Pass on that a fetch was answered; in the loop of the app."""
         self.last_answer = time.monotonic()
+        handed = self._expected.get(place, tick.first)
+        if generation == self.app.consumer_generation_id and tick.passes(handed) and not self._in_flight.get(place):
+            if tick.start > max(handed, self._frontier.get(place, 0)):
+                self._frontier[place] = tick.start  # what lies between holds no records, or none any more
+                self.add_future(self.commit_frontier())
+            self._expected[place] = max(handed, tick.start)
         self.app.listener.answered(place, tick, generation)
 
     def lag(self) -> dict[TP, int]:

@@ -104,6 +104,7 @@ class Worker:
         )
         self._epoch = Epoch()
         self._clocks: dict[int, PartitionClock] = {}
+        self._taken: dict[tuple[str, int], int] = {}
         self._flush: Flush | None = None
         self._flushing = asyncio.Lock()
         self._due = asyncio.Event()
@@ -154,6 +155,10 @@ class Worker:
         clock = self._clocks.get(partition)
         if clock is not None and generation == self._generation:
             clock.answered(tick)
+            place = (EVENTS.name, partition)
+            taken = self._taken.get(place, tick.first)
+            if tick.start > taken and tick.passes(taken):
+                self._taken[place] = self._epoch.frontier[place] = tick.start
 
     async def take(
         self, topic: str, partition: int, records: Sequence[Record], acknowledge: Callable[[], object]
@@ -170,6 +175,7 @@ class Worker:
         epoch = self._epoch
         self._intake.take(epoch, topic, partition, records)
         epoch.acknowledge.append(acknowledge)
+        self._taken[topic, partition] = records[-1].offset + 1
         self.progress.records += len(records)
         self.progress.beats += 1
         if self._is_full(epoch):
@@ -216,6 +222,7 @@ class Worker:
         if self._flush is not None:
             self._flush.given_up.set()
         self._epoch = Epoch()
+        self._taken.clear()
         self.owned = frozenset()
         self._generation = -1
 
@@ -261,8 +268,8 @@ class Worker:
             self._finish(flush, time.monotonic() - started)
             for acknowledge in epoch.acknowledge:
                 acknowledge()
-            if not await self._commit():
-                log.info("the commit did not go through; what was stored may be read again, to no effect")
+        if epoch.frontier and not await self._commit():
+            log.info("the commit did not go through; what was stored may be read again, to no effect")
         self.progress.beats += 1
 
     def _raise_if_gone(self, generation: int) -> None:

@@ -149,8 +149,8 @@ def _query(connection: Any, query: Query, request: Request) -> Result:
         "result_bytes": str(answer.bytes_read()),
         "elapsed_ns": str(int(answer.elapsed() * 1e9)),
     }
-    table = answer.get_memview().view()
-    return Result(written if query.gives_rows else None, iter((table,) if table.nbytes else ()), summary)
+    table: bytes = answer.bytes()  # a copy: a view of it does not keep its memory, which other requests then overwrite
+    return Result(written if query.gives_rows else None, iter((table,) if table else ()), summary)
 
 
 def _streams(query: Query, written: str, request: Request) -> bool:

@@ -7,8 +7,9 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.rows import differences, of_the_oracle
 from tests.waiting import until
 
-CONVERSATIONS = 24_000
 LABELLED = 200
+OTHERS = 24_000
+"""More than a worker keeps in 16 MiB: whatever came before them is gone from its memory."""
 
 
 def conversation(number: int) -> list[bytes]:
@@ -21,17 +22,17 @@ def conversation(number: int) -> list[bytes]:
 
 async def test_a_label_reaches_the_row_of_a_closed_and_evicted_conversation(cluster: Cluster) -> None:
     worker = await cluster.worker(cache_bytes="16MiB")
-    told = [conversation(number) for number in range(CONVERSATIONS)]
-    await cluster.produce([event for events in told for event in events])
-    await cluster.stored()
+    told = [conversation(number) for number in range(LABELLED + OTHERS)]
+    for part in (told[:LABELLED], told[LABELLED:]):
+        await cluster.produce([event for events in part for event in events])
+        await cluster.stored()
 
     async def all_closed() -> bool:
         ((closed,),) = await cluster.clickhouse.ask("SELECT countIf(closed) FROM conversations FINAL")
-        return bool(closed == CONVERSATIONS)
+        return bool(closed == len(told))
 
     await until(all_closed, 60, "all conversations to be closed")
-    assert await worker.metric("afterword_cached") + LABELLED < CONVERSATIONS
-    assert await worker.metric("afterword_evicted_total") > LABELLED
+    assert await worker.metric("afterword_cached") < OTHERS
     looked_up = await worker.metric("afterword_reloaded_total")
 
     labels = [
@@ -48,5 +49,5 @@ async def test_a_label_reaches_the_row_of_a_closed_and_evicted_conversation(clus
     await until(all_labelled, 60, "the labels to be in their rows")
     found = await cluster.rows()
     assert not differences({key: row for key, row in found.items() if key in wanted}, wanted)
-    assert len(found) == CONVERSATIONS
+    assert len(found) == len(told)
     assert await worker.metric("afterword_reloaded_total") == looked_up + LABELLED
