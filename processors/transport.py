@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
@@ -122,6 +123,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     logger = logging.getLogger("faust.consumer")
 
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        """Read what is committed only: records of a transaction that was taken back never happened."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  (Faust reads so in its own transactions only)
+        return consumer
+
     async def on_start(self) -> None:
         """Start the consumer and listen to its fetcher."""
         await super().on_start()
@@ -166,7 +173,7 @@ class Consumer(driver.Consumer):
         self._in_flight: dict[TP, deque[Message]] = {}
         self._frontier: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
-        self._holes: dict[TP, set[tuple[int, int]]] = {}
+        self._holes: dict[TP, tuple[int, int]] = {}
         self.last_answer = time.monotonic()
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -233,20 +240,17 @@ class Consumer(driver.Consumer):
             yield place, message
 
     async def _whole(self, place: TP, records: list[Record]) -> bool:
-        """Whether nothing is missing before and within these records; else the fetch is repeated once.
+        """Whether nothing is missing before these records; else they are fetched once more.
 
         Compaction and transaction markers leave holes that stay; what was lost between the fetch and here does not.
+        Holes among the records of one fetch are always of the first kind.
         """
-        expected = self._expected.setdefault(place, records[0].offset)
-        if records[0].offset == expected and records[-1].offset - expected + 1 == len(records):
+        first = records[0].offset
+        expected = self._expected.setdefault(place, first)
+        if first <= expected or self._holes.pop(place, None) == (expected, first):
             return True
-        holes = set(_holes(expected, records))
-        seen = self._holes.setdefault(place, set())
-        if holes <= seen:
-            self._holes[place] = set()
-            return True
-        seen |= holes
-        log.info("offsets are missing in %s: %s; fetching again from %d", place, sorted(holes)[:3], expected)
+        self._holes[place] = (expected, first)
+        log.debug("offsets %d to %d of %s are missing: fetching again", expected, first, place)
         await self.seek_wait({place: expected})
         self._read_offset[place] = None
         return False
@@ -307,13 +311,6 @@ class Consumer(driver.Consumer):
         self._frontier.clear()
         self._expected.clear()
         self._holes.clear()
-
-
-def _holes(expected: int, records: Iterable[Record]) -> Iterator[tuple[int, int]]:
-    for record in records:
-        if record.offset > expected:
-            yield expected, record.offset
-        expected = record.offset + 1
 
 
 class Transport(driver.Transport):

@@ -39,6 +39,22 @@ async def test_every_record_of_a_transaction_is_read_once(kafka_cluster: Cluster
     assert await worker.metric("afterword_duplicates_total") == 0
 
 
+async def test_records_of_a_transaction_that_was_taken_back_do_not_count(kafka_cluster: Cluster) -> None:
+    cluster = kafka_cluster
+    await cluster.worker()
+    said, unsaid = event("message.sent", text="said"), event("message.sent", text="unsaid")
+    home = home_partition(said["conversation_id"], cluster.partitions)
+    async with cluster.plain_producer(transactional_id="shop") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(EVENTS.name, line(unsaid), partition=home)
+        await producer.abort_transaction()
+        async with producer.transaction():
+            await producer.send(EVENTS.name, line(said), partition=home)
+    await cluster.until_facts(1)
+    await cluster.stored()
+    await cluster.settled(of_the_oracle([line(said)], int(time.time() * 1000)))
+
+
 async def test_a_partition_that_ends_with_a_marker_is_read_to_its_end(kafka_cluster: Cluster) -> None:
     cluster = kafka_cluster
     worker = await cluster.worker()
