@@ -17,7 +17,12 @@ class Measure:
 
 
 RECORDS = Measure("records", "counter", "Records taken from Kafka.", "None: it shows the load.", ("topic",))
-FACTS = Measure("facts", "counter", "New facts stored in `events`.", "None: it shows the load.")
+FACTS = Measure(
+    "facts",
+    "counter",
+    "Facts stored in `events`, a known one again when its conversation was not in memory.",
+    "None: it shows the load.",
+)
 DUPLICATES = Measure(
     "duplicates",
     "counter",

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -324,8 +324,3 @@ class Worker:
 
 async def _commit_nothing() -> bool:
     return False
-
-
-def lag_of(highwaters: Mapping[tuple[str, int], int], positions: Mapping[tuple[str, int], int]) -> int:
-    """Give how many records lie between what was taken and the high watermarks."""
-    return sum(max(0, high - positions.get(place, high)) for place, high in highwaters.items())

@@ -3,15 +3,13 @@
 `python -m runtime.documents` writes them into docs/; with `--check` it only says which of them are not up to date.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 from processors.measures import MEASURES, Measure
 from runtime.metrics import BUCKETS, name_of
 from runtime.settings import PREFIX, Settings, allowed, example, size_of, variable
+from schemas.documents import FOLDER, run
 
-FOLDER = Path(__file__).parents[1] / "docs"
 _MADE = "<!-- made by `python -m runtime.documents`; change the registry, not this page -->"
 
 
@@ -92,15 +90,8 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the pages, or with `--check` exit with their names when any is not up to date."""
-    parser = argparse.ArgumentParser(prog="python -m runtime.documents", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when a page is not up to date")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages stand (default: docs/)")
-    options = parser.parse_args(arguments)
-    if not options.check:
-        write(options.folder)
-    elif stale := outdated(options.folder):
-        sys.exit("not up to date, run `python -m runtime.documents`: " + ", ".join(stale))
+    """Write the pages, or check them."""
+    run("runtime.documents", __doc__, write, outdated, arguments)
 
 
 if __name__ == "__main__":

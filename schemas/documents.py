@@ -6,7 +6,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -422,16 +422,27 @@ def _json(document: Schema) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write the documents, or with `--check` exit with their names when any is not up to date."""
-    parser = argparse.ArgumentParser(prog="python -m schemas.documents", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when a document is not up to date")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the documents stand (default: docs/)")
+def run(
+    program: str,
+    description: str | None,
+    write: Callable[[Path], None],
+    outdated: Callable[[Path], list[str]],
+    arguments: list[str] | None,
+) -> None:
+    """Write pages, or with `--check` exit with the names of those that are not up to date."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a page is not up to date")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages stand (default: docs/)")
     options = parser.parse_args(arguments)
     if not options.check:
         write(options.folder)
     elif stale := outdated(options.folder):
-        sys.exit("not up to date, run `python -m schemas.documents`: " + ", ".join(stale))
+        sys.exit(f"not up to date, run `python -m {program}`: " + ", ".join(stale))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the documents, or check them."""
+    run("schemas.documents", __doc__, write, outdated, arguments)
 
 
 if __name__ == "__main__":

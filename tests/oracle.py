@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -415,15 +416,20 @@ def device(told: Sequence[Fact]) -> str:
     return said or (device_class(agent) if agent else "")
 
 
-_LANGUAGES = [
+_LANGUAGES = (
     *("ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "gl", "he", "hi", "hr"),
     *("hu", "id", "it", "ja", "ka", "ko", "lt", "lv", "ms", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv"),
     *("ta", "te", "th", "tr", "uk", "ur", "vi", "zh"),
-]
+)
+
+
+@cache
+def _tell_apart(languages: tuple[str, ...]) -> None:
+    py3langid.set_languages(list(languages))
 
 
 def _language(text: str) -> str:
-    py3langid.set_languages(_LANGUAGES)
+    _tell_apart(_LANGUAGES)
     return str(py3langid.classify(text)[0])
 
 
