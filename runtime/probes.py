@@ -1,15 +1,23 @@
-"""What a supervisor and Prometheus ask: /livez, /readyz, /metrics."""
+"""What a supervisor and Prometheus ask: /livez, /readyz, /metrics; and at / where a person finds what."""
 
 from typing import Protocol
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from runtime.logs import masked
 from runtime.metrics import CONTENT_TYPE, PrometheusMetrics
 
 _FRESH = {"Cache-Control": "no-store"}
+_INDEX = """Afterword is running.
+
+/readyz   whether it does its work, and if not why
+/livez    whether the process should be started anew
+/metrics  figures for Prometheus
+
+Conversations are in ClickHouse: afterword sql "SELECT * FROM conversations FINAL LIMIT 5 FORMAT Vertical"
+"""
 
 
 class Health(Protocol):
@@ -43,7 +51,15 @@ def probes(health: Health, metrics: PrometheusMetrics) -> list[Route]:
     async def show_metrics(_: Request) -> Response:
         return Response(metrics.render(), headers={**_FRESH, "Content-Type": CONTENT_TYPE})
 
-    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+    async def index(_: Request) -> Response:
+        return PlainTextResponse(_INDEX, headers=_FRESH)
+
+    return [
+        Route("/", index),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", show_metrics),
+    ]
 
 
 def _answer(said: dict[str, object], *, good: bool) -> JSONResponse:

@@ -136,3 +136,11 @@ async def test_probes_are_only_read(process: Probed) -> None:
     assert (await process.get("/livez", "HEAD")).body == b""
     assert (await process.get("/livez", "POST")).status == 405
     assert (await process.get("/elsewhere")).status == 404
+
+
+async def test_the_address_itself_says_where_a_person_finds_what(process: Probed) -> None:
+    found = await process.get("/")
+    assert (found.status, found.headers.get_content_type()) == (200, "text/plain")
+    for path in ("/readyz", "/livez", "/metrics"):
+        assert path in found.body.decode()
+        assert (await process.get(path)).status == 200
