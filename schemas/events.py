@@ -285,6 +285,7 @@ class LabelSet(EventBase):
     by: Name | None = Field(None, description="who judged")
     reason: Text | None = Field(None, description="why")
     correction: Text | None = Field(None, description="the answer that should have been given")
+    message_id: Id | None = Field(None, description="the message.sent that the correction is about")
     seen_messages: Count | None = Field(None, description="how many messages the manager had before them")
 
 

@@ -112,7 +112,12 @@ _FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "reason": ("no_knowledge", "low_confidence", "not_understood", "error", "other"),
         "confidence": _CONFIDENCES,
     },
-    "label.set": {"correction": ("Say when it arrives.",), "seen_messages": (0, 1, 2, 3), **_WHO},
+    "label.set": {
+        "correction": ("Say when it arrives.",),
+        "message_id": _IDS,
+        "seen_messages": (0, 1, 2, 3),
+        **_WHO,
+    },
     "label.cleared": _WHO,
 }
 """Values of the fields that may be absent, by type."""

@@ -55,7 +55,13 @@ FULL: dict[str, dict[str, Any]] = {
         "is_question": True,
     },
     "message.fallback": {"message_id": "m-1", "reason": "no_knowledge", "confidence": 0.1},
-    "label.set": {"by": "mara", "reason": "wrong", "correction": "On Tuesday.", "seen_messages": 4},
+    "label.set": {
+        "by": "mara",
+        "reason": "wrong",
+        "correction": "On Tuesday.",
+        "message_id": "m-1",
+        "seen_messages": 4,
+    },
     "label.cleared": {"by": "mara", "reason": "mistaken"},
 }
 """Every field of each type that may be absent, beside those of all events."""
