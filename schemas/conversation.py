@@ -97,7 +97,9 @@ class ConversationRow(BaseModel):
         description="erasures·2^56 + facts·2^24 + fold revision·2^17 + rules revision·2 + closed"
     )
     is_deleted: Annotated[bool, Column("UInt8")] = Field(description="1 in a row that hides a former one")
-    updated_at: Annotated[datetime, _TIME] = Field(description="when the row was written; not part of the conversation")
+    updated_at: Annotated[datetime, _TIME] = Field(
+        description="when the row was sent to ClickHouse; not part of the conversation"
+    )
 
 
 def _types() -> dict[str, str]:

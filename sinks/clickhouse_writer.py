@@ -1,6 +1,7 @@
 """The writer on ClickHouse: appends columns, closes what is idle, erases."""
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -50,8 +51,10 @@ _CLOSE = f"""
 class ClickHouseWriter:
     """A `schemas.store.Writer` on one client of its own, which it opens at the first call."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        """`clock`: epoch milliseconds, for `updated_at`."""
         self._connection = Connection(database)
+        self._clock = clock
         self._where = database.where
         self._compressed = not database.in_process
 
@@ -66,10 +69,11 @@ class ClickHouseWriter:
                 self._insert("events", facts_table(facts))
 
     def insert_rows(self, rows: RowColumns) -> None:
-        """See Writer."""
+        """See Writer. An insert that is tried again is stamped again: who follows changes looks by that time."""
         if len(rows):
+            stamped = RowColumns({**rows.columns, "updated_at": [self._clock()] * len(rows)})
             with answers(self._where, inserting=True):
-                self._insert("conversations", rows_table(rows))
+                self._insert("conversations", rows_table(stamped))
 
     def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """See Writer."""

@@ -64,7 +64,7 @@ class MemoryStore:
     """A `schemas.store.Writer` and `schemas.store.Reader` at once. May be used by several threads."""
 
     def __init__(self, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        """`clock`: epoch milliseconds, for `updated_at` of rows that the store itself closes."""
+        """`clock`: epoch milliseconds, for `updated_at`."""
         self._clock = clock
         self._lock = RLock()
         self._batches: list[_Batch] = []
@@ -84,6 +84,7 @@ class MemoryStore:
     def insert_rows(self, rows: RowColumns) -> None:
         """See Writer."""
         copy = RowColumns({name: rows.columns[name][:] for name in COLUMNS})
+        copy.columns["updated_at"] = [self._clock()] * len(rows)
         with self._lock:
             self._unsorted_rows.append(copy)
 

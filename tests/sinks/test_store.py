@@ -143,7 +143,7 @@ def test_rows_stand_as_they_were_written(stores: Stores) -> None:
         FULL,
         row(conversation_id="plain"),
         row(conversation_id="zero rating", rating=0, duration_ms=0, ended_at=0),
-        row(conversation_id="nothing said", version=0, started_at=0, last_activity_at=0, closes_at=0, updated_at=0),
+        row(conversation_id="nothing said", version=0, started_at=0, last_activity_at=0, closes_at=0),
         row(conversation_id="largest", version=(1 << 64) - 1, messages=(1 << 32) - 1, opened_on=65535),
     ]
     stores.writer.insert_rows(rows(*written))
@@ -168,6 +168,15 @@ def test_of_equal_versions_the_row_written_last_counts(stores: Stores) -> None:
     for topic in ("first", "second"):
         stores.writer.insert_rows(rows(row(topic=topic)))
     assert [one["topic"] for one in stores.rows()] == ["second"]
+
+
+def test_a_row_says_when_it_was_inserted_and_says_so_anew_when_that_is_tried_again(stores: Stores) -> None:
+    columns = rows(row(conversation_id="a"), row(conversation_id="b", updated_at=AT))
+    for _ in range(2):
+        stores.clock.now += MINUTE
+        stores.writer.insert_rows(columns)
+        assert [one["updated_at"] for one in stores.rows()] == [stores.clock.now] * 2
+    assert columns.columns["updated_at"] == [AT + HOUR, AT]
 
 
 def test_a_deleted_row_hides_the_rows_under_its_day_and_no_other(stores: Stores) -> None:
@@ -231,6 +240,7 @@ def test_idle_rows_close_when_the_clock_of_their_partition_has_passed(stores: St
 def test_closing_keeps_every_other_column(stores: Stores) -> None:
     open_row = {**FULL, "closed": False, "close_reason": "", "ended_at": None, "duration_ms": None, "version": 2 << 24}
     stores.writer.insert_rows(rows(open_row))
+    stores.clock.now += 1
     assert stores.writer.close_idle(ALL_CLOCKS, PARTITIONS) == 1
     changed = {"closed", "close_reason", "ended_at", "duration_ms", "version", "updated_at"}
     assert {name: value for name, value in stores.rows()[0].items() if name not in changed} == {
