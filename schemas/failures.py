@@ -1,4 +1,4 @@
-"""The two kinds of failure that are expected; everything else is a bug and stops the process."""
+"""The kinds of failure that are expected; everything else is a bug and stops the process."""
 
 from enum import StrEnum
 
@@ -42,6 +42,10 @@ class Invalid(ValueError):  # noqa: N818  (reads as what it is)
 
 class Unavailable(Exception):  # noqa: N818
     """The world is down: wait and retry, acknowledge nothing."""
+
+
+class TooMuch(Exception):  # noqa: N818  (an answer: ask for less)
+    """A query hit its limit of time or memory; the text says which, and how to ask for less."""
 
 
 class Refused(Exception):  # noqa: N818

@@ -20,6 +20,7 @@ SETTINGS: dict[str, int] = {
     "max_partitions_per_insert_block": 0,  # no limit: one flush may hold events of many months
     "do_not_merge_across_partitions_select_final": 1,  # safe: the partition follows from the sort key
     "max_query_size": 1 << 24,
+    "min_free_disk_bytes_to_perform_insert": 256 << 20,  # docs/decisions/0012: chDB cuts files short on a full disk
 }
 
 CONNECT_SECONDS = 5

@@ -1,7 +1,7 @@
 """The stores that the contract is tested on: memory, chDB, and ClickHouse over HTTP."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,17 +14,29 @@ from sinks.connection import Database
 from sinks.live_rows import live_rows
 from sinks.memory import MemoryStore
 from sinks.migrate import migrate
+from tests.builders import AT, HOUR
 
 TABLES = ("events", "conversations", "dead_letters")
 
 
+@dataclass
+class Clock:
+    """What stamps rows when they are inserted; it stands where the builder of rows says."""
+
+    now: int = AT + HOUR
+
+    def __call__(self) -> int:
+        return self.now
+
+
 @dataclass(frozen=True)
 class Stores:
-    """A store as the worker sees it, and its rows as they stand."""
+    """A store as the worker sees it, its rows as they stand, and its clock."""
 
     writer: Writer
     reader: Reader
     rows: Callable[[], list[dict[str, Any]]]
+    clock: Clock = field(default_factory=Clock)
 
 
 @pytest.fixture(scope="package")
@@ -57,14 +69,15 @@ def database(request: pytest.FixtureRequest) -> Database:
 @pytest.fixture(params=["memory", "chdb", "http"])
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     """An empty store of each kind."""
+    clock = Clock()
     if request.param == "memory":
-        store = MemoryStore()
-        yield Stores(store, store, store.rows)
+        store = MemoryStore(clock)
+        yield Stores(store, store, store.rows, clock)
         return
     database: Database = request.getfixturevalue(request.param)
     emptied(database)
-    writer, reader, client = ClickHouseWriter(database), ClickHouseReader(database), database.client()
-    yield Stores(writer, reader, lambda: live_rows(client))
+    writer, reader, client = ClickHouseWriter(database, clock), ClickHouseReader(database), database.client()
+    yield Stores(writer, reader, lambda: live_rows(client), clock)
     for one in (writer, reader, client):
         one.close()
 

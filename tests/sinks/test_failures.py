@@ -9,9 +9,20 @@ from schemas.store import Erasure
 from sinks.clickhouse_errors import BUGS, REFUSED, UNMIGRATED, answers, meaning
 from sinks.clickhouse_reader import ClickHouseReader
 from sinks.clickhouse_writer import ClickHouseWriter
-from sinks.connection import Database
+from sinks.connection import SETTINGS, Database
 from tests.builders import AT
 from tests.sinks.building import facts, letter, row, rows, stored
+from tests.sinks.conftest import emptied
+
+
+def test_nothing_is_inserted_when_the_disk_is_nearly_full(chdb: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the process itself: the streamed inserts of chDB's HTTP interface do not know the setting."""
+    emptied(chdb)
+    monkeypatch.setitem(SETTINGS, "min_free_disk_bytes_to_perform_insert", 1 << 60)
+    writer, reader = ClickHouseWriter(chdb), ClickHouseReader(chdb)
+    with pytest.raises(Unavailable, match="enough free space"):
+        writer.insert_facts(facts({}))
+    assert list(reader.scan_facts()) == []
 
 
 @pytest.mark.parametrize(
