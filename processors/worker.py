@@ -14,6 +14,7 @@ from functools import partial
 from processors import measures
 from processors.cache import Cache
 from processors.clock import PartitionClock, Tick
+from processors.crash_point import CrashPoint, Passing, unharmed
 from processors.effects import Effects
 from processors.epoch import Epoch
 from processors.flush import STALE_SECONDS, Flush
@@ -78,10 +79,12 @@ class Worker:
         pace: Pace | None = None,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         after_flush: Callable[[], object] = lambda: None,
+        passing: Passing = unharmed,
     ) -> None:
         """`now`: the wall clock in epoch ms; it dates rows and dead letters and closes nothing.
 
-        `after_flush` is called when a flush has ended and its epoch is gone: the moment to tidy up.
+        `after_flush` is called when a flush has ended and its epoch is gone: the moment to tidy up. `passing` is told
+        of each crash point.
         """
         self.progress = Progress()
         self.poison = Poison()
@@ -93,6 +96,7 @@ class Worker:
         self._pace = pace or Pace()
         self._now = now
         self._after_flush = after_flush
+        self._passing = passing
         self._effects: dict[str, Effects] = {}
         self._cache = Cache(cache_bytes)
         self._intake = Intake(
@@ -105,6 +109,9 @@ class Worker:
         self._epoch = Epoch()
         self._clocks: dict[int, PartitionClock] = {}
         self._taken: dict[tuple[str, int], int] = {}
+        self._stored: dict[tuple[str, int], int] = {}
+        self._flushed = asyncio.Event()
+        self._waiting = 0
         self._flush: Flush | None = None
         self._flushing = asyncio.Lock()
         self._due = asyncio.Event()
@@ -114,6 +121,7 @@ class Worker:
         self._sweep_due = time.monotonic() + self._pace.sweep_first
         self._generation = 0
         self._commit: Commit = _commit_nothing
+        self._uncommitted = False
 
     @property
     def idle(self) -> bool:
@@ -148,6 +156,7 @@ class Worker:
         self.owned = owned
         self._generation = generation
         self._commit = commit
+        self._stored.clear()  # offsets of a topic that was made anew begin anew
         self._room.set()
 
     def answered(self, partition: int, tick: Tick, generation: int) -> None:
@@ -181,7 +190,7 @@ class Worker:
         if self._is_full(epoch):
             self._room.clear()
             self._due.set()
-        elif epoch.urgent:
+        elif epoch.urgent or self._waiting:
             self._due.set()
 
     def _is_full(self, epoch: Epoch) -> bool:
@@ -191,6 +200,19 @@ class Worker:
         """Flush within moments: somebody waits for the result."""
         self._epoch.urgent = True
         self._due.set()
+
+    async def stored(self, topic: str, partition: int, offset: int) -> None:
+        """Wait until a flush has ended that holds this record, and let that be soon.
+
+        A record that this worker never gets is waited for without end: give it a deadline.
+        """
+        self._waiting += 1
+        try:
+            self.flush_soon()
+            while self._stored.get((topic, partition), 0) <= offset:
+                await self._flushed.wait()
+        finally:
+            self._waiting -= 1
 
     async def run(self) -> None:
         """Flush until cancelled."""
@@ -222,6 +244,7 @@ class Worker:
         if self._flush is not None:
             self._flush.given_up.set()
         self._epoch = Epoch()
+        self._uncommitted = False
         self._taken.clear()
         self.owned = frozenset()
         self._generation = -1
@@ -251,6 +274,7 @@ class Worker:
             rules_revision=self._rules.revision,
             now=self._now,
             stale_seconds=self._pace.stale,
+            passing=self._passing,
         )
         generation = self._generation
         if epoch:
@@ -268,9 +292,25 @@ class Worker:
             self._finish(flush, time.monotonic() - started)
             for acknowledge in epoch.acknowledge:
                 acknowledge()
-        if epoch.frontier and not await self._commit():
-            log.info("the commit did not go through; what was stored may be read again, to no effect")
+        self._tell_stored(epoch)
+        if epoch.frontier or self._uncommitted:
+            self._passing(CrashPoint.BEFORE_COMMIT)
+            await self._commit_stored()
+            self._passing(CrashPoint.AFTER_COMMIT)
         self.progress.beats += 1
+
+    def _tell_stored(self, epoch: Epoch) -> None:
+        """Wake up who waits for records of this epoch."""
+        self._stored.update(epoch.frontier)
+        self._flushed.set()
+        self._flushed = asyncio.Event()
+
+    async def _commit_stored(self) -> None:
+        """Commit; what did not go through is tried again with the next flush, also when no record comes any more."""
+        committed = await self._commit()
+        if not committed and not self._uncommitted:
+            log.info("the commit did not go through; what was stored may be read again, to no effect")
+        self._uncommitted = not committed
 
     def _raise_if_gone(self, generation: int) -> None:
         if generation != self._generation:
