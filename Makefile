@@ -1,12 +1,12 @@
 # What a contributor runs, and CI the same: Python 3.11 or newer and make are enough, `make setup` brings the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check faults bench screenshots lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
 UV := .boot/bin/uv
-SOURCES := schemas processors sinks runtime
+SOURCES := schemas processors sinks api runtime
 # The oldest first: it is the one that CI runs. `make setup PYTHON=/path/to/python` takes another.
 PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -22,6 +22,7 @@ demo: .venv/installed  ## real conversations through the whole stack on this mac
 	@$(BIN)/afterword demo $(ARGS)
 
 test: check  ## check, then all tests with branch coverage; ARGS="-k closes" goes to pytest
+	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest $(addprefix --cov=,$(SOURCES)) --cov-branch --cov-report=term:skip-covered $(ARGS)
 
 check: .venv/installed  ## lint, format, types, and which part may import which
@@ -30,9 +31,17 @@ check: .venv/installed  ## lint, format, types, and which part may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+faults: .venv/installed  ## the whole fault laboratory on Apache Kafka, over an hour; ARGS="--list", "--only NAME", "--seed N"
+	$(BIN)/python -m tests.faults $(ARGS)
+
 bench: .venv/installed  ## measure events/s, CPU and memory on Apache Kafka; ARGS go to the bench
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.label_latency
+	$(BIN)/python -m bench.learning_page
+
+screenshots: .venv/installed  ## the pictures of the README, from a simulated shop; ARGS="FOLDER" gets all of them
+	@$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 # Beside what pyproject.toml names: what it is built with, and editables, which hatchling asks for in an editable install.
 lock: .boot/installed  ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
