@@ -1,0 +1,1 @@
+"""Who looks: the HTTP interface for runtimes, managers and dashboards, and the review pages."""

@@ -1,0 +1,1 @@
+"""Who may: API keys, people who sign in, and the guards before every endpoint."""
