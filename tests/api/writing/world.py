@@ -66,7 +66,7 @@ class Known:
             raise self.error
         given: dict[str, Any] = dict(parameters or {})
         if "labelled_at" in sql:
-            asked = ((one, id_) for one in given["assistants"] for id_ in given["ids"])
+            asked = given["keys"]
             return [(*key, self.labelled[key]) for key in asked if key in self.labelled]
         name = given["event"]
         return [(name in self.erased, self.erased.get(name, 0), self.facts.get((given["assistant"], given["id"]), 0))]
