@@ -48,6 +48,12 @@ rules = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(rules, name="rules")
+api_keys = typer.Typer(
+    help="API keys: what programs come with, to send events, to label, to read.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(api_keys, name="keys")
 
 
 def _examples(*lines: str) -> str:
@@ -111,13 +117,20 @@ def up(
 
 @app.command()
 def demo(
-    data: Data = None, port: Annotated[int, typer.Option("--port", help="HTTP port; 0 picks a free one.")] = 0
+    data: Data = None,
+    port: Annotated[int, typer.Option("--port", help="HTTP port; 0 picks a free one.")] = 0,
+    exit_when_done: Annotated[
+        bool, typer.Option("--exit-when-done", help="End once it is loaded, instead of serving the pages.")
+    ] = False,
 ) -> None:
-    """Load 7,168 real conversations and a simulated shop into the embedded stack, and say what came out."""
+    """Load 7,168 real conversations and a simulated shop into the embedded stack, and open the review application.
+
+    It prints an address to open in a browser. A few simulated conversations go on in real time, until Ctrl-C.
+    """
     from runtime.demo import demo  # noqa: PLC0415
 
     settings = _quiet(_settings(data=data, port=port))
-    _run(demo(settings, _rules(settings), console))
+    _run(demo(settings, _rules(settings), console, exit_when_done=exit_when_done))
 
 
 @app.command()
@@ -134,6 +147,24 @@ def worker() -> None:
     cluster = _answered(lambda: cluster_from(settings))
     database = _answered(lambda: Database.parse(settings.need("clickhouse")))
     _run(work(settings, _rules(settings), cluster, database))
+
+
+@app.command()
+def api() -> None:
+    """Serve the review application and the HTTP interface of a cluster; run as many as you like.
+
+    Needs AFTERWORD_KAFKA, AFTERWORD_CLICKHOUSE and AFTERWORD_SECRET. People sign in with AFTERWORD_OIDC_ISSUER,
+    programs with keys: `afterword keys create`. `afterword up` serves the same beside its worker.
+    """
+    from runtime.addresses import cluster_from  # noqa: PLC0415
+    from runtime.cluster_api import serve  # noqa: PLC0415
+    from sinks.connection import Database  # noqa: PLC0415
+
+    settings = _settings()
+    cluster = _answered(lambda: cluster_from(settings))
+    database = _answered(lambda: Database.parse(settings.need("clickhouse")))
+    _answered(lambda: settings.need("secret"))
+    _run(serve(settings, _rules(settings), cluster, database))
 
 
 @app.command()
@@ -317,6 +348,110 @@ def requeue_letters(
     place = _place(data, clickhouse)
     cluster = _answered(lambda: place.cluster(kafka))
     _run(requeue_all(place.database, cluster, chosen, ask=None if yes else _confirmed, console=console))
+
+
+@api_keys.command(
+    "create",
+    epilog=_examples(
+        "afterword keys create --scope events:write --assistant shop --name checkout",
+        'KEY=$(afterword keys create --scope read --scope labels:write --name "the dashboard")',
+    ),
+)
+def create_key(
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            "--scope", metavar="SCOPE", help="What it may: events:write, labels:write, erase or read; repeat for more."
+        ),
+    ],
+    assistant: Annotated[
+        str | None,
+        typer.Option(
+            "--assistant", metavar="NAME", help="The only assistant that it may see and write. [default: all]"
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="What it is for; labels that it gives are by this name.")
+    ] = "",
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+) -> None:
+    """Make a key and print it, alone, on standard output. It is shown this once: only a digest of it is stored.
+
+    It works at once, with an `afterword up` that runs as with one that will.
+    """
+    from runtime import keys  # noqa: PLC0415
+
+    scopes = [_parsed(one, keys.scope_of) for one in scope]
+    _parsed((name, assistant), lambda given: keys.check_names(*given))
+    settings = _quiet(_settings(data=data, clickhouse=clickhouse))
+
+    def make() -> None:
+        with keys.stored_keys(settings, data=data, clickhouse=clickhouse, make=True) as stored:
+            text, key = keys.create(stored, scopes, name=name, assistant=assistant)
+        console.print(keys.remark(key), highlight=False, soft_wrap=True, markup=False)
+        typer.echo(text)
+
+    _answered(make)
+
+
+@api_keys.command("list", epilog=_examples("afterword keys list", "afterword keys list --json | jq .name"))
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one a line.")] = False,
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+) -> None:
+    """List the keys that were made, revoked ones too, the oldest first."""
+    from runtime import keys  # noqa: PLC0415
+
+    settings = _quiet(_settings(data=data, clickhouse=clickhouse))
+
+    def show() -> None:
+        with keys.stored_keys(settings, data=data, clickhouse=clickhouse) as stored:
+            found = stored.read()
+        if as_json:
+            for line in keys.json_lines(found):
+                typer.echo(line)
+        elif found:
+            out = Console()
+            out = out if out.is_terminal else Console(width=WIDE)
+            out.print(keys.table(found))
+        else:
+            typer.echo("no keys yet: `afterword keys create` makes one")
+
+    _answered(show)
+
+
+@api_keys.command("revoke", epilog=_examples("afterword keys revoke 4f1cQ0dN2x"))
+def revoke_key(
+    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id, or the key itself.")],
+    data: Stored = None,
+    clickhouse: ClickHouse = None,
+) -> None:
+    """Revoke a key, for ever. Whoever comes with it is refused within three seconds."""
+    from runtime import keys  # noqa: PLC0415
+
+    settings = _quiet(_settings(data=data, clickhouse=clickhouse))
+
+    def end() -> None:
+        with keys.stored_keys(settings, data=data, clickhouse=clickhouse) as stored:
+            revoked = keys.revoke(stored, key)
+        typer.echo(f"revoked {revoked.id}")
+
+    _answered(end)
+
+
+@app.command(epilog=_examples("afterword link", "afterword link --data DIR"))
+def link(data: Data = None) -> None:
+    """Print a link that signs one person in, once, to the `afterword up` that runs on the data folder.
+
+    It is good for 15 minutes. Whoever opens it may do everything, so give it to nobody else.
+    """
+    from runtime.folder import Folder  # noqa: PLC0415
+    from runtime.sign_in import fresh_link  # noqa: PLC0415
+
+    settings = _quiet(_settings(data=data))
+    typer.echo(_answered(lambda: fresh_link(Folder(settings.data))))
 
 
 @rules.command("show", epilog=_examples("afterword rules show", "afterword rules show --rules-of shop"))

@@ -1,10 +1,13 @@
-"""Pages made from the registries of this package, so that they cannot drift: the settings and the metrics.
+"""Pages made from registries and code, so that they cannot drift: the settings, the metrics, the HTTP interface.
 
 `python -m runtime.documents` writes them into docs/; with `--check` it only says which of them are not up to date.
 """
 
+import json
+from importlib.metadata import version
 from pathlib import Path
 
+from api.application import described
 from processors.measures import MEASURES, Measure
 from runtime.metrics import BUCKETS, name_of
 from runtime.settings import PREFIX, Settings, allowed, example, size_of, variable
@@ -69,9 +72,14 @@ def _metric(measure: Measure) -> str:
     return f"| `{name_of(measure)}` | {measure.kind} | {labels} | {measure.meaning} | {measure.remedy} |"
 
 
+def openapi() -> str:
+    """Write docs/openapi.json: the HTTP interface, as `/v1/openapi.json` serves it."""
+    return json.dumps(described(version("afterword")).openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
 def documents() -> dict[str, str]:
     """Give every page by its path within docs/."""
-    return {"settings.md": settings_page(), "metrics.md": metrics_page()}
+    return {"settings.md": settings_page(), "metrics.md": metrics_page(), "openapi.json": openapi()}
 
 
 def outdated(folder: Path = FOLDER) -> list[str]:

@@ -3,17 +3,24 @@
 import asyncio
 import logging
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from fastapi import FastAPI
+
+from api.access.sign_in import SignIn
 from processors.measures import Metrics
+from runtime.application import application
 from runtime.broker import EmbeddedBroker
 from runtime.clickhouse_http import ClickHouseHttp
 from runtime.engine import Engine, Tuning
+from runtime.event_log import KafkaEventLog
 from runtime.folder import Folder, Running
 from runtime.kafka import KafkaProducer
+from runtime.settings import Settings
 from schemas.rules import Rules
 from sinks.clickhouse_reader import ClickHouseReader
 from sinks.clickhouse_writer import ClickHouseWriter
@@ -74,6 +81,26 @@ class Embedded:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def application(self, settings: Settings, sign_in: SignIn, public_url: str) -> AsyncIterator[FastAPI]:
+        """Open the review application on it. A write waits for the flush that holds it: the broker forgets."""
+        events = KafkaEventLog(self.broker.cluster, stored=self.engine.worker.stored)
+        events.start()
+        try:
+            async with application(
+                settings,
+                self._rules,
+                self.database,
+                events,
+                sign_in,
+                public_url,
+                default_assistant=self._tuning.default_assistant,
+                embedded=True,
+            ) as opened:
+                yield opened
+        finally:
+            await events.stop()
 
     def running(self, pid: int, http: str) -> Running:
         """Say how other processes reach this stack."""

@@ -18,12 +18,16 @@ from aiokafka.errors import (
     UnsupportedVersionError,
     for_code,
 )
+from aiokafka.structs import RecordMetadata
 
 from schemas.failures import Unavailable
 from schemas.topics import MAX_RECORD_BYTES, TOPICS
 
 _LINGER_MS: Final = 5
 _KNOWN_SECONDS: Final = 15.0
+_REQUEST_SECONDS: Final = 40.0
+_METADATA_MS: Final = 30_000
+"""So long a producer relies on the number of partitions that it knows."""
 _BATCH_BYTES: Final = 512 * 1024
 _NO_PRODUCER_IDS: Final = (UnknownError, UnsupportedVersionError, IncompatibleBrokerVersion)
 """What a broker answers that knows no producer ids: Tansu the first of these."""
@@ -106,8 +110,10 @@ def cluster_of(
 class KafkaProducer:
     """Produces single records and whole batches; what it answers is acknowledged by all replicas."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, timeout: float = _REQUEST_SECONDS) -> None:
+        """`timeout`: seconds after which a request, or a record without a producer id that still waits, has failed."""
         self._cluster = cluster
+        self._timeout_ms = int(timeout * 1_000)
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -125,6 +131,8 @@ class KafkaProducer:
             linger_ms=_LINGER_MS,
             max_batch_size=_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES + 65_536,
+            request_timeout_ms=self._timeout_ms,
+            metadata_max_age_ms=_METADATA_MS,
         )
         try:
             await self._producer.start()
@@ -134,7 +142,7 @@ class KafkaProducer:
                 raise
             log.warning("Kafka gives no producer id (%r): a record may arrive twice, and counts once", error)
             await self._connect(idempotent=False)
-        except KafkaError:
+        except BaseException:  # to be told to stop is one
             await self._producer.stop()
             raise
 
@@ -173,8 +181,34 @@ class KafkaProducer:
         except KafkaError as error:
             raise Unavailable(f"Kafka did not take a record for {topic}: {error}") from error
 
+    async def answers(self) -> bool:
+        """Whether any broker answers now."""
+        assert self._producer is not None
+        return bool(await self._producer.client.force_metadata_update())
+
+    async def partitions(self, topic: str) -> int:
+        """Give the number of partitions of a topic, at most half a minute old. Raises Unavailable, soon or late."""
+        assert self._producer is not None
+        try:
+            return len(await self._producer.partitions_for(topic))
+        except KafkaError as error:
+            raise Unavailable(f"Kafka does not tell the partitions of {topic}: {error}") from error
+
+    async def submit(self, topic: str, partition: int, key: bytes, value: bytes) -> "asyncio.Future[RecordMetadata]":
+        """Queue one record, as soon as there is room; the future gives its offset, or fails with a KafkaError.
+
+        Raises Unavailable when it cannot even be queued.
+        """
+        assert self._producer is not None
+        try:
+            await self._find(topic, partition)
+            queued: asyncio.Future[RecordMetadata] = await self._producer.send(topic, value, key, partition=partition)
+        except KafkaError as error:
+            raise Unavailable(f"Kafka did not take a record for {topic}: {error}") from error
+        return queued
+
     async def _find(self, topic: str, partition: int) -> None:
-        """Ask for a partition that is not known: topics are widened, and aiokafka asks only every five minutes."""
+        """Ask for a partition that is not known: topics are widened."""
         assert self._producer is not None
         if partition not in await self._producer.partitions_for(topic):
             await self._producer.client.force_metadata_update()

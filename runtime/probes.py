@@ -51,15 +51,20 @@ def probes(health: Health, metrics: PrometheusMetrics) -> list[Route]:
     async def show_metrics(_: Request) -> Response:
         return Response(metrics.render(), headers={**_FRESH, "Content-Type": CONTENT_TYPE})
 
-    async def index(_: Request) -> Response:
-        return PlainTextResponse(_INDEX, headers=_FRESH)
-
     return [
-        Route("/", index),
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/metrics", show_metrics),
     ]
+
+
+def index() -> Route:
+    """Give the route of / for a process without pages."""
+
+    async def show(_: Request) -> Response:
+        return PlainTextResponse(_INDEX, headers=_FRESH)
+
+    return Route("/", show)
 
 
 def _answer(said: dict[str, object], *, good: bool) -> JSONResponse:

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from runtime.settings import SettingsError, variable
 
@@ -19,11 +18,11 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (read,
 
 
 class HttpServer:
-    """Serves routes from `start` to `stop`. Both may be called once."""
+    """Serves an application from `start` to `stop`. Both may be called once."""
 
-    def __init__(self, routes: Sequence[BaseRoute], *, host: str, port: int) -> None:
+    def __init__(self, application: ASGIApp, *, host: str, port: int) -> None:
         """`port`: 0 picks a free one."""
-        self._routes = routes
+        self._application = application
         self._host = host
         self._port = port
         self._server: _Server
@@ -38,7 +37,7 @@ class HttpServer:
     async def start(self) -> None:
         """Bind and serve. Raises SettingsError when the address cannot be had."""
         config = uvicorn.Config(
-            Starlette(routes=self._routes),
+            self._application,
             lifespan="off",
             ws="none",
             log_config=None,

@@ -8,8 +8,7 @@ from typing import Any
 
 from processors.worker import Pace
 from runtime.engine import Engine, Tuning
-from runtime.metrics import PrometheusMetrics
-from runtime.probes import probes
+from runtime.front import Front
 from runtime.server import HttpServer
 from runtime.settings import Settings
 
@@ -48,9 +47,9 @@ def tuning(settings: Settings, *, default_assistant: str | None = None) -> Tunin
 
 
 @contextlib.asynccontextmanager
-async def served(settings: Settings, health: Health, metrics: PrometheusMetrics) -> AsyncIterator[HttpServer]:
-    """Serve the probes and metrics for as long as the context lasts."""
-    server = HttpServer(probes(health, metrics), host=settings.host, port=settings.port)
+async def served(settings: Settings, front: Front) -> AsyncIterator[HttpServer]:
+    """Listen for as long as the context lasts."""
+    server = HttpServer(front, host=settings.host, port=settings.port)
     await server.start()
     try:
         yield server
@@ -95,8 +94,9 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event, e
 
 async def until_stopped(stop: asyncio.Event, engine: Engine) -> None:
     """Go on until a signal comes. Raises what made the worker fail."""
-    await unless_stopped(_for_ever(), stop, engine)
+    await unless_stopped(for_ever(), stop, engine)
 
 
-async def _for_ever() -> None:
+async def for_ever() -> None:
+    """Never end."""
     await asyncio.Event().wait()

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
+from urllib.parse import SplitResult, urlsplit
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -23,7 +24,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.events import ASSISTANT_PATTERN
 
@@ -36,6 +37,10 @@ _UNITS: Final = {"": 1, "b": 1} | {
     for suffix, base in (("b", 1_000), ("ib", 1_024))
 }
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:([0-9]{1,5}))?")
+_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
+LEAST_SECRET: Final = 32
+"""Characters of a secret that sessions are signed with."""
+
 _KAFKA_FORMS: Final = "kafka://host:9092, several brokers separated by commas, or kafkas://host:9093 for TLS"
 
 
@@ -86,7 +91,47 @@ def _readable(path: Path) -> Path:
     return path
 
 
+def _web(url: str) -> SplitResult:
+    """Read an address of the web without a query; raises ValueError."""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        whole = False
+    if not whole or "@" in parts.netloc or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError("it must look like https://host or http://host:port")
+    return parts
+
+
+def _public(url: str) -> str:
+    url = url.strip()
+    if _web(url).path not in {"", "/"}:
+        raise ValueError("it must end behind the host: the application needs an address of its own")
+    return url.removesuffix("/")
+
+
+def _issuer(url: str) -> str:
+    url = url.strip()
+    parts = _web(url)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ValueError("it must begin with https://: who people are is not for the open network")
+    return url
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < LEAST_SECRET:
+        raise ValueError(f"it must have at least {LEAST_SECRET} characters")
+    return secret
+
+
+def _addresses(said: object) -> object:
+    """Divide at commas; what is no text is left as it is."""
+    return tuple(one.strip() for one in said.split(",") if one.strip()) if isinstance(said, str) else said
+
+
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,]*@[^@\s,]+$")]
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_addresses), MinLen(1)]
 Place = Annotated[Path, AfterValidator(_expanded)]
 
 
@@ -141,7 +186,7 @@ class Settings(BaseSettings):
     )
     host: Words = Field(
         "127.0.0.1",
-        description="Address to serve HTTP on: probes and metrics. 0.0.0.0 is every address of the machine.",
+        description="Address to serve HTTP on: pages, probes and metrics. 0.0.0.0 is every address of the machine.",
         examples=["0.0.0.0"],  # noqa: S104  (an example, and the default is not)
     )
     port: Annotated[int, Ge(0), Le(65_535)] = Field(
@@ -212,6 +257,50 @@ class Settings(BaseSettings):
         examples=["120"],
     )
 
+    public_url: Annotated[str, AfterValidator(_public)] | None = Field(
+        None,
+        description="Where people reach the review application, behind whatever stands before it; signing in with an "
+        "issuer needs it. With https:// cookies are for TLS only.",
+        examples=["https://afterword.example.org"],
+    )
+    secret: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
+        None,
+        description="What sessions are signed with, for `afterword api`, the same for all of them: 32 characters or "
+        "more that nobody can guess, such as `openssl rand -base64 48` gives. Another one signs everybody out. The "
+        "embedded stack makes its own. Shown nowhere.",
+        examples=["..."],
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        None,
+        description="Who says who people are, by OpenID Connect: the issuer's URL, as it stands in its own metadata.",
+        examples=["https://login.example.org"],
+    )
+    oidc_client_id: Words | None = Field(
+        None,
+        description="Afterword's name at the issuer. Its redirect address there is the public URL and "
+        "`/sign-in/oidc/callback`.",
+        examples=["afterword"],
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Afterword's password at the issuer; shown nowhere.", examples=["..."]
+    )
+    people: Addresses | None = Field(
+        None,
+        description="Who may sign in with the issuer: e-mail addresses and @domains, separated by commas; absent: "
+        "everybody whom the issuer lets in. They may read and label.",
+        examples=["ana@example.org,@support.example.org"],
+    )
+    erasers: Addresses | None = Field(
+        None,
+        description="Which of these people may erase conversations too; absent: none.",
+        examples=["privacy@example.org"],
+    )
+    rate_limit: Annotated[int, Ge(1), Le(100_000)] = Field(
+        100,
+        description="Requests a second that each key and each person may make, at each process; twice as many at once.",
+        examples=["50"],
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -252,9 +341,21 @@ class Settings(BaseSettings):
             faults.append(
                 f"{variable('kafka_ca_file')} is set, but {variable('kafka')} does not use TLS: write kafkas:// there"
             )
+        faults += self._faults_of_signing_in()
         if faults:
             raise ValueError("\n".join(faults))
         return self
+
+    def _faults_of_signing_in(self) -> Iterator[str]:
+        issuer = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
+        missing = [name for name in issuer if not getattr(self, name)]
+        if len(missing) < len(issuer):
+            missing += [] if self.public_url else ["public_url"]
+            there = next(name for name in issuer if getattr(self, name))
+            yield from (f"{variable(there)} is set, but {variable(name)} is not" for name in missing)
+        elif only := [name for name in ("people", "erasers") if getattr(self, name)]:
+            for name in only:
+                yield f"{variable(name)} is set, but {variable('oidc_issuer')} is not: nobody signs in that way"
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -272,10 +373,12 @@ class Settings(BaseSettings):
             raise SettingsError(lines)
         return settings
 
-    def need(self, name: Literal["kafka", "clickhouse"]) -> str:
-        """Give an address that the command cannot do without, its password in clear; raises SettingsError."""
+    def need(self, name: Literal["kafka", "clickhouse", "secret", "public_url"]) -> str:
+        """Give what the command cannot do without, an address with its password in clear; raises SettingsError."""
         address: str | SecretStr | None = getattr(self, name)
         if address is None:
+            if name in {"secret", "public_url"}:
+                raise SettingsError((f"{variable(name)} is not set. {Settings.model_fields[name].description}",))
             where = {"kafka": "Kafka", "clickhouse": "ClickHouse"}[name]
             raise SettingsError(
                 (
@@ -284,6 +387,16 @@ class Settings(BaseSettings):
                 )
             )
         return address.get_secret_value() if isinstance(address, SecretStr) else address
+
+
+_ALLOWED: Final = {
+    "public_url": "an address of the web",
+    "oidc_issuer": "an address of the web, https",
+    "secret": f"text of at least {LEAST_SECRET} characters",
+    "people": "e-mail addresses and @domains",
+    "erasers": "e-mail addresses and @domains",
+}
+"""What a type does not say."""
 
 
 def variable(name: str) -> str:
@@ -300,6 +413,8 @@ def example(name: str) -> str:
 
 def allowed(name: str) -> str:
     """Say what a setting may be, in words."""
+    if name in _ALLOWED:
+        return _ALLOWED[name]
     field = Settings.model_fields[name]
     kinds = tuple(_leaves(field.annotation))
     if choices := [kind for kind in kinds if isinstance(kind, str)]:

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,11 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from runtime import summary
 from runtime.embedded import Embedded
 from runtime.folder import Folder
+from runtime.front import Front
 from runtime.loader import lines, load
 from runtime.metrics import PrometheusMetrics
-from runtime.service import Health, served, stop_signal, tuning, unless_stopped, until_stopped
+from runtime.secret import secret_of
+from runtime.service import Health, for_ever, served, stop_signal, tuning, unless_stopped
 from runtime.settings import Settings
+from runtime.sign_in import sign_in_of
+from runtime.simulator import Simulation
 from schemas.rules import Rules
+
+_LIVE_RATE: Final = 2.0
+"""Events a second of a simulation that goes on."""
 
 EMBEDDED_ASSISTANT = "default"
 """The assistant of events that name none, in the embedded stack."""
@@ -38,12 +47,23 @@ class Source:
 
 
 async def up(
-    settings: Settings, rules: Rules, sources: Sequence[Source], *, exit_when_done: bool, console: Console
+    settings: Settings,
+    rules: Rules,
+    sources: Sequence[Source],
+    *,
+    exit_when_done: bool,
+    console: Console,
+    live: Simulation | None = None,
+    filled: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run the embedded stack; gives the exit status. Raises Taken, Unavailable and what makes the worker fail."""
+    """Run the embedded stack; gives the exit status. Raises Taken, Unavailable and what makes the worker fail.
+
+    `live`: goes on in real time once the sources are stored; `filled` is called at that moment.
+    """
     health, metrics = Health(), PrometheusMetrics()
+    front = Front(health, metrics, alone=False)
     with Folder(settings.data) as folder:
-        async with served(settings, health, metrics) as server:
+        async with served(settings, front) as server:
             stop = stop_signal()
             stack = Embedded(
                 folder,
@@ -52,15 +72,23 @@ async def up(
                 tuning=tuning(settings, default_assistant=EMBEDDED_ASSISTANT),
                 partitions=settings.partitions,
             )
-            async with stack:
+            public_url = settings.public_url or server.address
+            sign_in = sign_in_of(settings, secret_of(folder), public_url, links=True)
+            async with stack, stack.application(settings, sign_in, public_url) as opened:
                 health.engine = stack.engine
                 folder.announce(stack.running(os.getpid(), server.address))
                 console.print(f"Afterword is up at {server.address}, its data in {settings.data}")
                 console.print(f"Kafka for your producers, while it runs: {stack.broker.cluster.address}")
-                done = await unless_stopped(_fill(stack, sources, exit_when_done, console), stop, stack.engine)
-                if done and not exit_when_done:
-                    console.print("Ctrl-C stops it; what is stored stays.")
-                    await until_stopped(stop, stack.engine)
+                with front.showing(opened):
+                    done = await unless_stopped(_fill(stack, sources, exit_when_done, console), stop, stack.engine)
+                    if done:
+                        filled()
+                    if done and not exit_when_done:
+                        console.print(f"Open  {public_url}{sign_in.new_link()}", highlight=False, soft_wrap=True)
+                        console.print("It signs you in, once, within 15 minutes; `afterword link` prints another.")
+                        console.print("Ctrl-C stops it; what is stored stays.")
+                        going_on = _trickle(stack, live) if live else for_ever()
+                        await unless_stopped(going_on, stop, stack.engine)
                 if not done or not exit_when_done:
                     console.print("Stopping: what was taken is being stored")
     return 0 if done or not exit_when_done else 130
@@ -98,6 +126,13 @@ async def _fill(stack: Embedded, sources: Sequence[Source], exit_when_done: bool
         await stack.engine.close_due()
     if sources or exit_when_done:
         await _summarise(stack, summary.Pace(loaded, seconds, list(stack.engine.worker.progress.waits)))
+
+
+async def _trickle(stack: Embedded, simulation: Simulation) -> None:
+    """Send what the simulation goes on with, each event when it is due."""
+    for due, _, payload in simulation.live(_LIVE_RATE):
+        await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
+        await load(stack.producer, [payload], stack.partitions)
 
 
 async def _watch(stack: Embedded, progress: Progress, stored: TaskID) -> None:

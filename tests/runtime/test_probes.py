@@ -13,8 +13,8 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from processors import measures
+from runtime.front import Front
 from runtime.metrics import PrometheusMetrics
-from runtime.probes import probes
 from runtime.server import HttpServer
 
 
@@ -57,7 +57,7 @@ class Probed:
     def __init__(self) -> None:
         self.known = Known()
         self.metrics = PrometheusMetrics()
-        self.server = HttpServer(probes(self.known, self.metrics), host="127.0.0.1", port=0)
+        self.server = HttpServer(Front(self.known, self.metrics, alone=True), host="127.0.0.1", port=0)
 
     async def get(self, path: str, method: str = "GET") -> Answer:
         return await asyncio.to_thread(self._get, path, method)

@@ -8,6 +8,7 @@ import socket
 import urllib.request
 
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -21,7 +22,7 @@ async def hello(_: Request) -> Response:
     return PlainTextResponse("hello")
 
 
-ROUTES = [Route("/", hello)]
+HELLO = Starlette(routes=[Route("/", hello)])
 
 
 def get(address: str) -> str:
@@ -36,7 +37,7 @@ def free(host: str, port: int) -> bool:
 
 
 async def test_port_0_picks_a_free_one_and_the_address_says_which() -> None:
-    server = HttpServer(ROUTES, host="127.0.0.1", port=0)
+    server = HttpServer(HELLO, host="127.0.0.1", port=0)
     assert server.address == ""
     await server.start()
     assert re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]*", server.address)
@@ -47,7 +48,7 @@ async def test_port_0_picks_a_free_one_and_the_address_says_which() -> None:
 
 @pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("localhost", "127.0.0.1")])
 async def test_the_address_can_be_reached_from_this_machine(host: str, reached: str) -> None:
-    server = HttpServer(ROUTES, host=host, port=0)
+    server = HttpServer(HELLO, host=host, port=0)
     await server.start()
     assert server.address.startswith(f"http://{reached}:")
     assert await asyncio.to_thread(get, server.address) == "hello"
@@ -55,11 +56,11 @@ async def test_the_address_can_be_reached_from_this_machine(host: str, reached: 
 
 
 async def test_the_port_can_be_taken_again_at_once() -> None:
-    first = HttpServer(ROUTES, host="127.0.0.1", port=0)
+    first = HttpServer(HELLO, host="127.0.0.1", port=0)
     await first.start()
     assert await asyncio.to_thread(get, first.address) == "hello"
     await first.stop()
-    second = HttpServer(ROUTES, host="127.0.0.1", port=int(first.address.rpartition(":")[2]))
+    second = HttpServer(HELLO, host="127.0.0.1", port=int(first.address.rpartition(":")[2]))
     await second.start()
     assert second.address == first.address
     assert await asyncio.to_thread(get, second.address) == "hello"
@@ -69,7 +70,7 @@ async def test_the_port_can_be_taken_again_at_once() -> None:
 async def test_a_taken_port_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        server = HttpServer(ROUTES, host="127.0.0.1", port=port)
+        server = HttpServer(HELLO, host="127.0.0.1", port=port)
         with pytest.raises(SettingsError) as caught:
             await server.start()
         assert caught.value.lines == (f"port {port} is taken: choose another with --port or AFTERWORD_PORT",)
@@ -81,13 +82,13 @@ async def test_a_host_that_is_elsewhere_is_explained(host: str) -> None:
     with pytest.raises(
         SettingsError, match=f"^{re.escape(host)} is not an address of this machine: AFTERWORD_HOST may be "
     ):
-        await HttpServer(ROUTES, host=host, port=0).start()
+        await HttpServer(HELLO, host=host, port=0).start()
 
 
 async def test_signals_and_logs_stay_as_they_are() -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     levels = {name: logging.getLogger(name).level for name in ("uvicorn", "uvicorn.error", "uvicorn.access")}
-    server = HttpServer(ROUTES, host="127.0.0.1", port=0)
+    server = HttpServer(HELLO, host="127.0.0.1", port=0)
     await server.start()
     assert await asyncio.to_thread(get, server.address) == "hello"
     assert {number: signal.getsignal(number) for number in handlers} == handlers
@@ -105,7 +106,7 @@ async def test_what_was_asked_before_the_stop_is_answered() -> None:
         await go_on.wait()
         return PlainTextResponse("late")
 
-    server = HttpServer([Route("/", slow)], host="127.0.0.1", port=0)
+    server = HttpServer(Starlette(routes=[Route("/", slow)]), host="127.0.0.1", port=0)
     await server.start()
     answer = asyncio.create_task(asyncio.to_thread(get, server.address))
     await asyncio.wait_for(asked.wait(), 10)
@@ -118,7 +119,7 @@ async def test_what_was_asked_before_the_stop_is_answered() -> None:
 
 
 async def test_a_connection_that_stays_open_does_not_hold_up_the_stop() -> None:
-    server = HttpServer(ROUTES, host="127.0.0.1", port=0)
+    server = HttpServer(HELLO, host="127.0.0.1", port=0)
     await server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.address.rpartition(":")[2]))
     writer.write(b"GET / HTTP/1.1\r\nHost: one\r\n\r\n")
@@ -129,4 +130,4 @@ async def test_a_connection_that_stays_open_does_not_hold_up_the_stop() -> None:
 
 
 async def test_a_server_that_was_not_started_may_be_stopped() -> None:
-    await HttpServer(ROUTES, host="127.0.0.1", port=0).stop()
+    await HttpServer(HELLO, host="127.0.0.1", port=0).stop()

@@ -11,6 +11,12 @@ from runtime.settings import Settings, SettingsError, bytes_of, example, size_of
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 SECRET = "hunter2"
+ISSUER = {
+    "oidc_issuer": "https://login.example.org",
+    "oidc_client_id": "afterword",
+    "oidc_client_secret": SECRET,
+    "public_url": "https://afterword.example.org",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +62,14 @@ def test_nothing_needs_to_be_set() -> None:
         "flush_facts": 150_000,
         "drain_s": 5,
         "watchdog_s": 120,
+        "public_url": None,
+        "secret": None,
+        "oidc_issuer": None,
+        "oidc_client_id": None,
+        "oidc_client_secret": None,
+        "people": None,
+        "erasers": None,
+        "rate_limit": 100,
     }
 
 
@@ -96,15 +110,18 @@ def test_only_settings_read_the_environment() -> None:
             words = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
             if words & {"environ", "getenv"}:
                 readers.append(file.relative_to(ROOT).as_posix())
-    assert readers == ["runtime/settings.py"]
+    assert readers == ["runtime/crashing.py", "runtime/settings.py"]  # the former for the fault laboratory alone
 
 
-@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"kafka_ca_file"}))
+@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"kafka_ca_file", "secret"}))
 def test_the_example_of_every_setting_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable(name), example(name))
     if name in {"kafka_username", "kafka_password"}:
         monkeypatch.setenv("AFTERWORD_KAFKA_USERNAME", "somebody")
         monkeypatch.setenv("AFTERWORD_KAFKA_PASSWORD", "...")
+    if name in {*ISSUER, "people", "erasers"}:
+        for one, value in ISSUER.items():
+            monkeypatch.setenv(variable(one), value)
     assert getattr(Settings.load(), name) is not None
 
 
@@ -288,6 +305,76 @@ def test_no_fault_shows_a_password(name: str, url: str, monkeypatch: pytest.Monk
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert SECRET not in str(caught.value)
+
+
+# Signing in.
+
+
+def test_an_issuer_needs_all_of_what_belongs_to_it() -> None:
+    for missing in ISSUER:
+        (line,) = faults(**{name: value for name, value in ISSUER.items() if name != missing})
+        assert line.endswith(f" is set, but {variable(missing)} is not")
+    assert Settings.load(**ISSUER).oidc_issuer == ISSUER["oidc_issuer"]
+
+
+@pytest.mark.parametrize("name", ["people", "erasers"])
+def test_a_list_of_people_without_an_issuer_is_refused(name: str) -> None:
+    assert faults(**{name: "ana@example.org"}) == (
+        f"{variable(name)} is set, but AFTERWORD_OIDC_ISSUER is not: nobody signs in that way",
+    )
+
+
+def test_people_are_named_by_address_and_by_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERWORD_PEOPLE", " ana@example.org, @support.example.org,")
+    assert Settings.load(**ISSUER).people == ("ana@example.org", "@support.example.org")
+
+
+@pytest.mark.parametrize("said", ["ana", "ana@", "@", ",", "ana@example.org bob@example.org", "a@b@c"])
+def test_what_names_nobody_is_refused_and_never_counts_as_everybody(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERWORD_PEOPLE", said)
+    (line,) = faults(**ISSUER)
+    assert line.startswith("AFTERWORD_PEOPLE")
+    assert "it must be e-mail addresses and @domains; for example AFTERWORD_PEOPLE=ana@example.org," in line
+
+
+def test_a_secret_that_is_too_short_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERWORD_SECRET", "x" * 31)
+    assert faults() == ("AFTERWORD_SECRET: it must have at least 32 characters; for example AFTERWORD_SECRET=...",)
+    monkeypatch.setenv("AFTERWORD_SECRET", SECRET * 5)
+    settings = Settings.load()
+    assert settings.need("secret") == SECRET * 5
+    assert SECRET not in repr(settings)
+    monkeypatch.delenv("AFTERWORD_SECRET")
+    with pytest.raises(SettingsError, match=r"^AFTERWORD_SECRET is not set\. What sessions are signed with"):
+        Settings.load().need("secret")
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("https://afterword.example.org/", "https://afterword.example.org"),
+        (" http://10.0.0.1:8080 ", "http://10.0.0.1:8080"),
+    ],
+)
+def test_the_public_address_has_no_slash_at_its_end(said: str, read: str) -> None:
+    assert Settings.load(public_url=said).public_url == read
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "fault"),
+    [
+        ("public_url", "afterword.example.org", "it must look like https://host or http://host:port"),
+        ("public_url", "https://host/path", "it must end behind the host"),
+        ("public_url", "https://host?x=1", "it must look like"),
+        ("public_url", "ftp://host", "it must look like"),
+        ("public_url", "https://host:port", "it must look like"),
+        ("oidc_issuer", "http://login.example.org", "it must begin with https://"),
+        ("oidc_issuer", "login", "it must look like"),
+    ],
+)
+def test_what_is_no_address_of_the_web_is_refused(name: str, url: str, fault: str) -> None:
+    (line,) = faults(**{name: url})
+    assert line.startswith(f"--{name.replace('_', '-')} {url}: {fault}")
 
 
 # What is wrong.
