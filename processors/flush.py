@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from processors import loading, measures
 from processors.cache import Cache
 from processors.conversation import Conversation, Erased, Reload
+from processors.crash_point import CrashPoint, Passing, unharmed
 from processors.effects import Effects
 from processors.epoch import Epoch
 from processors.intake import dead_letter
@@ -54,8 +55,12 @@ class Flush:
         rules_revision: int,
         now: Callable[[], int],
         stale_seconds: float = STALE_SECONDS,
+        passing: Passing = unharmed,
     ) -> None:
-        """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have."""
+        """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have.
+
+        `passing` is told of each crash point.
+        """
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
         self.stored = FactColumns()
@@ -69,6 +74,7 @@ class Flush:
         self._rules = rules_revision
         self._now = now
         self._stale_seconds = stale_seconds
+        self._passing = passing
         self._projections: list[Projection] = []
         self._erasures: list[Erasure] = []
 
@@ -81,6 +87,7 @@ class Flush:
         finding = asyncio.create_task(self._find(missing))
         try:
             known, dropped = await self._fold_cached(cached)
+            self._passing(CrashPoint.AFTER_FOLD)
             refused = set(await self._store_facts(known))
             found = await finding
         finally:
@@ -94,11 +101,13 @@ class Flush:
             found.facts.update(more.facts)
             found.rows.update(more.rows)
         await self._store_letters()
+        self._passing(CrashPoint.BETWEEN_INSERTS)
         # A record that came twice is refused once: what counts is the fact, not the place.
         spoiled = {fact.pair for key in at_fault for fact in facts[key] if fact.place in refused}
         await self._fold_found(list(dict.fromkeys([*missing, *again])), found, spoiled)
         await self._arrive_home()
         await self._store_rows()
+        self._passing(CrashPoint.AFTER_INSERT)
         if self._erasures:
             erase = partial(self._persistence.writer.erase, self._erasures)
             await self._persistence.write("erase", erase, self.given_up)
@@ -195,12 +204,14 @@ class Flush:
         if not keys:
             return Found()
         reader = self._persistence.reader
-        found = await self._persistence.read("read facts", partial(loading.read, reader, keys), self.given_up)
+        facts = self._epoch.facts
+        look = partial(loading.read, reader, keys, facts)
+        found = await self._persistence.read("read facts", look, self.given_up)
         deadline = asyncio.get_running_loop().time() + self._stale_seconds
         while found.stale and asyncio.get_running_loop().time() < deadline:
             self._metrics.count(measures.STALE_READS, len(found.stale))
             await sleep_unless(self.given_up, _STALE_PAUSE)
-            look = partial(loading.read, reader, found.stale)
+            look = partial(loading.read, reader, found.stale, facts)
             again = await self._persistence.read("read facts", look, self.given_up)
             found.rows.update(again.rows)
             for key in found.stale:
@@ -238,6 +249,8 @@ class Flush:
                 await one.sent
             except Unavailable:
                 await self._persistence.persist("send home", one.send, self.given_up)
+        if self._epoch.homeward:
+            self._passing(CrashPoint.AFTER_PRODUCE)
 
     async def _store_rows(self) -> None:
         rows = RowColumns.empty()

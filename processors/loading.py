@@ -23,15 +23,18 @@ class Found:
     unreadable: int = 0
 
 
-def read(reader: Reader, keys: Collection[Key]) -> Found:
-    """Look conversations up; blocks. `stale`: those whose row says more than the facts found."""
+def read(reader: Reader, keys: Collection[Key], pending: Mapping[Key, Sequence[Fact]]) -> Found:
+    """Look conversations up; blocks. `stale`: those whose row says more than the facts found.
+
+    Rows are looked for under the days of the facts found, where alone they can stand, and of those pending: an answer
+    from before the first fact of a conversation looks as if it were a new one, and its row mostly stands there.
+    """
     found = Found()
     gather(found, reader.read_facts(keys))
     days = {fact.at // DAY for facts in found.facts.values() for fact in facts}
-    if not days:
-        return found  # a row can only stand under a day of one of its facts
-    found.rows = reader.read_rows(list(found.facts), days)
-    found.stale = [key for key, row in found.rows.items() if is_stale(row, found.facts[key])]
+    days |= {fact.at // DAY for key in keys for fact in pending[key]}
+    found.rows = reader.read_rows(keys, days)
+    found.stale = [key for key, row in found.rows.items() if is_stale(row, found.facts.get(key, ()))]
     return found
 
 

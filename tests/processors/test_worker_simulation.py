@@ -168,20 +168,6 @@ class Simulation:
         await last.catch_up(LATER)
 
 
-def _kept(world: World) -> set[bytes]:
-    """What the oracle would keep: erasures, and what lies behind the last one of its conversation."""
-    facts = {payload: oracle.Fact.of(payload) for payload in world.lines}
-    cuts: dict[str, int] = {}
-    for fact in facts.values():
-        if fact.type == "conversation.erased":
-            cuts[fact.event["conversation_id"]] = max(fact.at, cuts.get(fact.event["conversation_id"], 0))
-    return {
-        payload
-        for payload, fact in facts.items()
-        if fact.type == "conversation.erased" or fact.at > cuts.get(fact.event["conversation_id"], 0)
-    }
-
-
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(conversations(max_size=9), min_size=2, max_size=4), st.integers(0, 1 << 32))
 def test_any_life_of_any_workers_ends_in_the_rows_of_the_oracle(told: list[list[Event]], seed: int) -> None:
@@ -196,7 +182,7 @@ def test_any_life_of_any_workers_ends_in_the_rows_of_the_oracle(told: list[list[
         letters = world.letters()
         assert [one for one in letters if one[0] != "refused"] == sorted(simulation.poison)
         assert {json.loads(value)["id"] for reason, value in letters if reason == "refused"} <= simulation.refused
-        assert {fact.payload for facts in world.store.scan_facts() for fact in facts} == _kept(world)
+        assert {fact.payload for facts in world.store.scan_facts() for fact in facts} == world.kept()
 
     with World() as world, pytest.MonkeyPatch.context() as patch:
         patch.setattr("processors.persistence._FIRST_BACKOFF", 0.001)

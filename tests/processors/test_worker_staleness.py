@@ -36,8 +36,28 @@ async def _history(world: World) -> list[Snapshot]:
 
 @pytest.mark.parametrize(
     ("answers", "retries"),
-    [([2], 1), ([1, 2], 2), ([1, 1, 1, 2, 2], 5), ([2, 1], 2), ([2, 0], 2), ([1, 0, 0, 2], 4), ([3], 0)],
-    ids=["a little old", "catching up", "slowly", "ever older", "then of nothing", "to and fro", "not old"],
+    [
+        ([2], 1),
+        ([1, 2], 2),
+        ([1, 1, 1, 2, 2], 5),
+        ([2, 1], 2),
+        ([2, 0], 2),
+        ([1, 0, 0, 2], 4),
+        ([0], 1),
+        ([0, 1, 0], 3),
+        ([3], 0),
+    ],
+    ids=[
+        "a little old",
+        "catching up",
+        "slowly",
+        "ever older",
+        "then of nothing",
+        "to and fro",
+        "of nothing",
+        "of nothing twice",
+        "not old",
+    ],
 )
 async def test_a_row_that_says_more_than_the_facts_found_is_asked_for_again(
     world: World, answers: list[int], retries: int

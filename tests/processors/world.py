@@ -147,10 +147,10 @@ class Process:
     def _commit_front(self) -> bool:
         for place, batches in self._in_flight.items():
             while batches and batches[0].stored:
-                batch = batches.popleft()
+                batch = batches[0]
                 if self.log.owners.get(place[1]) is not self or batch.generation != self.generation:
                     return False
-                self.log.committed[place] = batch.end
+                self.log.committed[place] = batches.popleft().end
         return True
 
 
@@ -210,6 +210,19 @@ class World:
             for key, payloads in conversations.items()
         )
         return sorted((one for row in rows if row is not None and (one := expected(row)) is not None), key=_key)
+
+    def kept(self) -> set[bytes]:
+        """Give the payloads that stay: erasures, and what lies behind the last one of its conversation."""
+        facts = {payload: oracle.Fact.of(payload) for payload in self.lines}
+        cuts: dict[str, int] = {}
+        for fact in facts.values():
+            if fact.type == "conversation.erased":
+                cuts[fact.event["conversation_id"]] = max(fact.at, cuts.get(fact.event["conversation_id"], 0))
+        return {
+            payload
+            for payload, fact in facts.items()
+            if fact.type == "conversation.erased" or fact.at > cuts.get(fact.event["conversation_id"], 0)
+        }
 
     def letters(self, reason: Reason | None = None) -> list[tuple[str, bytes]]:
         """Give reason and value of all dead letters."""
