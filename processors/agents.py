@@ -60,7 +60,11 @@ class Assignments:
         await self._worker.drain(self._drain)
 
     async def assigned(self, places: set[TP], generation: int) -> None:
-        """Begin with the partitions that are owned in both topics."""
+        """Begin with the partitions that are owned in both topics.
+
+        The counts are asked for anew: only the leader of the group is sure to know that topics were widened.
+        """
+        await self.consumer._thread.refresh()  # noqa: SLF001
         owned = {topic.name: frozenset(tp.partition for tp in places if tp.topic == topic.name) for topic in TOPICS}
         counts = {topic.name: self.consumer._thread.partition_count(topic.name) for topic in TOPICS}  # noqa: SLF001
         self.blocked = _why_blocked(owned, counts)
