@@ -11,6 +11,7 @@ from faust.types import TP
 
 from processors import measures
 from processors.agents import Assignments, Group, build
+from processors.crash_point import Passing, unharmed
 from processors.language import load as load_language_detector
 from processors.measures import Metrics
 from processors.transport import RecordBatchApp
@@ -45,7 +46,15 @@ class Engine:
     """A worker from start to stop; tells whether it is alive and ready."""
 
     def __init__(
-        self, *, cluster: Cluster, writer: Writer, reader: Reader, metrics: Metrics, rules: Rules, tuning: Tuning
+        self,
+        *,
+        cluster: Cluster,
+        writer: Writer,
+        reader: Reader,
+        metrics: Metrics,
+        rules: Rules,
+        tuning: Tuning,
+        passing: Passing = unharmed,
     ) -> None:
         self._metrics = metrics
         self._tuning = tuning
@@ -60,6 +69,7 @@ class Engine:
             default_assistant=tuning.default_assistant,
             pace=tuning.pace,
             after_flush=collector.tidy,
+            passing=passing,
         )
         group = Group(
             brokers=cluster.brokers,

@@ -39,6 +39,8 @@ _numbers = itertools.count(1)
 class ClickHouse:
     """A ClickHouse server on one folder and one port, that may be killed and started again."""
 
+    module = "tests.e2e.clickhouse_server"
+
     def __init__(self, folder: Path, log: Path) -> None:
         self.folder = folder
         (self.port,) = free_ports(1)
@@ -53,13 +55,15 @@ class ClickHouse:
 
     async def start(self) -> None:
         """Start it, and return once it answers."""
-        arguments = ("--path", str(self.folder), "--port", str(self.port))
-        child = self._child = Child("ClickHouse", self._log, "tests.e2e.clickhouse_server", *arguments)
+        child = self._child = Child("ClickHouse", self._log, self.module, *self._arguments())
         await until(lambda: self._answers(child), START_S, "ClickHouse to answer")
+
+    def _arguments(self) -> list[str]:
+        return ["--path", str(self.folder), "--port", str(self.port)]
 
     def _answers(self, child: Child) -> bool:
         assert child.status is None, child.words()
-        answer = _get(self.port, "/ping")
+        answer = get(self.port, "/ping")
         return answer is not None and answer[0] == 200
 
     async def kill(self) -> None:
@@ -116,11 +120,20 @@ class WorkerProcess(Child):
 
     async def readiness(self) -> tuple[bool, list[str]]:
         """What /readyz answers: whether it is ready, and what it lacks. Not ready, lacking nothing: no answer yet."""
-        answer = await asyncio.to_thread(_get, self.port, "/readyz")
+        told = await self._readyz()
+        return told["ready"], told["reasons"]
+
+    async def notes(self, words: str) -> str:
+        """What /readyz notes in these words although it is ready, '' when it does not."""
+        return next((note for note in (await self._readyz())["notes"] if words in note), "")
+
+    async def _readyz(self) -> dict[str, Any]:
+        answer = await asyncio.to_thread(get, self.port, "/readyz")
         if answer is None:
             assert self.status is None, f"{self.name} ended with {self.status}"
-            return False, []
-        return answer[0] == 200, json.loads(answer[1])["reasons"]
+            return {"ready": False, "reasons": [], "notes": []}
+        told: dict[str, Any] = json.loads(answer[1])
+        return told
 
     async def ready(self) -> None:
         """Wait until it has partitions and consumes."""
@@ -129,6 +142,15 @@ class WorkerProcess(Child):
             return (await self.readiness())[0]
 
         await until(is_ready, START_S, f"{self.name} to be ready")
+
+    async def answers(self) -> None:
+        """Wait until it says whether it is ready."""
+
+        async def said() -> bool:
+            ready, lacks = await self.readiness()
+            return ready or bool(lacks)
+
+        await until(said, START_S, f"{self.name} to answer")
 
     async def lacks(self, words: str) -> str:
         """Wait until /readyz says that it lacks something in these words; gives the whole sentence."""
@@ -140,7 +162,7 @@ class WorkerProcess(Child):
 
     async def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        answer = await asyncio.to_thread(_get, self.port, "/metrics")
+        answer = await asyncio.to_thread(get, self.port, "/metrics")
         assert answer is not None, f"{self.name} does not answer, its status is {self.status}"
         numbers = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", answer[1], re.MULTILINE)
         assert numbers, f"no {name} in {answer[1]}"
@@ -150,17 +172,26 @@ class WorkerProcess(Child):
 class Cluster:
     """`async with Cluster(address, directory) as cluster`: ClickHouse and the tables are there, and no worker yet."""
 
-    def __init__(self, address: Address, directory: Path, *, partitions: int = 4, tables: bool = True) -> None:
-        """`tables`: whether they are made; a test that makes them itself says False."""
+    def __init__(
+        self,
+        address: Address,
+        directory: Path,
+        *,
+        partitions: int = 4,
+        tables: bool = True,
+        clickhouse: ClickHouse | None = None,
+    ) -> None:
+        """`tables`: whether they are made; a test that makes them itself says False. `clickhouse`: a special one."""
         self.address = address
         self.partitions = partitions
         self.directory = directory
         self.group = f"afterword-{next(_numbers)}"
-        self.clickhouse = ClickHouse(directory / "clickhouse", directory / "clickhouse.log")
+        self.clickhouse = clickhouse or ClickHouse(directory / "clickhouse", directory / "clickhouse.log")
         self.workers: list[WorkerProcess] = []
         self.produced: list[bytes] = []
         """All good events that were produced through `produce`."""
         self._tables = tables
+        self._started = 0
         self._producer = KafkaProducer(address)
 
     @property
@@ -189,11 +220,11 @@ class Cluster:
         await self._producer.stop()
         await self.clickhouse.stop()
 
-    async def command(self, *arguments: str) -> str:
-        """Run `afterword …` to its end, which must be good; gives what it printed."""
+    async def command(self, *arguments: str, **settings: str) -> str:
+        """Run `afterword …` to its end, which must be good; gives what it printed. `settings` as of `start_worker`."""
         name = f"afterword {' '.join(arguments)}"
         log = self.directory / f"command-{next(_numbers)}.log"
-        child = Child(name, log, "runtime.cli", *arguments, settings=self.settings)
+        child = Child(name, log, "runtime.cli", *arguments, settings={**self.settings, **_variables(settings)})
         try:
             assert await child.ended(START_S) == 0, child.words()
         finally:
@@ -202,10 +233,13 @@ class Cluster:
 
     def start_worker(self, **settings: str) -> WorkerProcess:
         """Start a worker; `settings` are names without AFTERWORD_, in small letters."""
-        name = f"worker {len(self.workers) + 1}"
-        given = {f"AFTERWORD_{key.upper()}": value for key, value in settings.items()}
+        return self._start(settings, {})
+
+    def _start(self, settings: Mapping[str, str], environment: Mapping[str, str]) -> WorkerProcess:
+        self._started += 1
+        name = f"worker {self._started}"
         log = self.directory / f"{name.replace(' ', '-')}.log"
-        worker = WorkerProcess(name, log, {**self.settings, **given})
+        worker = WorkerProcess(name, log, {**self.settings, **_variables(settings), **environment})
         self.workers.append(worker)
         return worker
 
@@ -333,6 +367,10 @@ class Cluster:
         assert rows.digest(found) == rows.digest(wanted)
 
 
+def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"AFTERWORD_{key.upper()}": value for key, value in settings.items()}
+
+
 def facts_in(database: Database) -> int:
     """How many facts a database holds, each counted once."""
     client = database.client()
@@ -343,7 +381,7 @@ def facts_in(database: Database) -> int:
         client.close()
 
 
-def _get(port: int, path: str) -> tuple[int, str] | None:
+def get(port: int, path: str) -> tuple[int, str] | None:
     """Status and text of an answer, None when nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:

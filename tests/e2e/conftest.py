@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiokafka.admin import AIOKafkaAdminClient
 
 from runtime.broker import EmbeddedBroker
 from runtime.kafka import Cluster as Address
@@ -13,7 +12,6 @@ from runtime.kafka import create_topics
 from schemas.topics import TOPICS
 from tests.e2e.cluster import Cluster
 from tests.kafka.broker import KafkaBroker
-from tests.waiting import until
 
 ON_BOTH = [
     pytest.param("kafka", id="Apache Kafka", marks=pytest.mark.kafka),
@@ -25,28 +23,10 @@ PARTITIONS = 4
 @pytest_asyncio.fixture
 async def bare_kafka(kafka: KafkaBroker) -> AsyncIterator[KafkaBroker]:
     """Apache Kafka without the input topics, before the test and after it."""
-    await without_topics(kafka)
-    yield kafka
-    await without_topics(kafka)
-
-
-async def without_topics(broker: KafkaBroker) -> None:
-    """Delete the input topics, and return once they are gone."""
     names = [topic.name for topic in TOPICS]
-    there = [name for name in names if name in await broker.partitions()]
-    if not there:
-        return
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
-    await admin.start()
-    try:
-        await admin.delete_topics(there)
-    finally:
-        await admin.close()
-
-    async def gone() -> bool:
-        return not set(names) & set(await broker.partitions())
-
-    await until(gone, 30, "the input topics to be deleted")
+    await kafka.delete_topics(*names)
+    yield kafka
+    await kafka.delete_topics(*names)
 
 
 @pytest_asyncio.fixture

@@ -19,8 +19,13 @@ def of_the_table(found: Iterable[dict[str, Any]]) -> Rows:
     for row in found:
         key = row["assistant"], row["conversation_id"]
         assert key not in rows, f"{key} has two live rows: {rows[key]} and {row}"
-        rows[key] = {**plain(row), "is_deleted": int(row["is_deleted"])}
+        rows[key] = as_compared(row)
     return rows
+
+
+def as_compared(row: dict[str, Any]) -> dict[str, Any]:
+    """One row of the table in the form of the oracle."""
+    return {**plain(row), "is_deleted": int(row["is_deleted"])}
 
 
 def of_the_oracle(lines: Iterable[bytes], clock: int, rules: dict[str, Any] = PLAIN_RULES) -> Rows:
@@ -53,11 +58,12 @@ def differences(found: Rows, wanted: Rows, most: int = 5) -> list[str]:
     told += [f"not wanted: {key}" for key in sorted(found.keys() - wanted.keys())]
     for key in sorted(wanted.keys() & found.keys()):
         row, other = found[key], wanted[key]
-        wrong = {
-            name: (row.get(name), other.get(name))
-            for name in row.keys() | other.keys()
-            if row.get(name) != other.get(name)
-        }
-        if wrong:
+        if wrong := wrong_cells(row, other):
             told.append(f"{key}, (is, should be): {wrong}")
     return [*told[:most], f"and {len(told) - most} more"] if len(told) > most else told
+
+
+def wrong_cells(row: dict[str, Any], wanted: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The cells in which two rows differ, as they are and as they should be."""
+    names = sorted(row.keys() | wanted.keys())
+    return {name: (row.get(name), wanted.get(name)) for name in names if row.get(name) != wanted.get(name)}

@@ -1,17 +1,14 @@
 """The clock on real brokers: a process that stood still closes nothing early, and silence closes what is due."""
 
-import asyncio
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import pytest
 
-from schemas.partitioning import home_partition
 from tests.builders import event, line
 from tests.e2e.cluster import Cluster
+from tests.e2e.talk import Talk
 from tests.waiting import until
 
 GAP_S = 6.0
@@ -22,36 +19,6 @@ def rules(tmp_path: Path) -> Path:
     file = tmp_path / "rules.toml"
     file.write_text(f"revision = 2\n[default]\nidle_gap_minutes = {GAP_S / 60}\n")
     return file
-
-
-class Talk:
-    """`async with Talk(cluster)`: conversations in every partition, each with a message a second, sent at once."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.names = [f"c-{number}" for number in range(12)]
-        self.last = 0
-        self.said = 0
-        self._cluster = cluster
-        self._enough = asyncio.Event()
-        self._talking: asyncio.Task[None]
-        assert {home_partition(name, cluster.partitions) for name in self.names} == set(range(cluster.partitions))
-
-    async def __aenter__(self) -> Self:
-        self._talking = asyncio.create_task(self._talk())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._enough.set()
-        await self._talking
-
-    async def _talk(self) -> None:
-        while not self._enough.is_set():
-            at, text = int(time.time() * 1000), f"message {self.said}"
-            messages = [event("message.sent", conversation_id=name, at=at, text=text) for name in self.names]
-            await self._cluster.produce(map(line, messages))
-            self.last, self.said = at, self.said + 1
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), GAP_S / 6)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +34,7 @@ async def test_a_worker_that_was_stopped_closes_nothing_early(cluster: Cluster, 
     worker = await cluster.worker(rules=str(rules), session_timeout_s=session)
     # Every version of a row that is ever written stays to be looked at.
     await cluster.clickhouse.command("SYSTEM STOP MERGES conversations")
-    async with Talk(cluster) as talk:
+    async with Talk(cluster, GAP_S / 6) as talk:
         await cluster.until_facts(2 * len(talk.names))
         stopped = time.monotonic()
         worker.send(signal.SIGSTOP)

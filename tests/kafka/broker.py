@@ -30,6 +30,7 @@ class KafkaBroker:
     """One node over one directory; stopped or killed, it starts again on the same ports with the same records.
 
     `directory` gets server.properties, records/, broker.log (Kafka's own) and console.log (errors alone).
+    Who comes in at `behind_port` is sent to `proxy_port`: a proxy that listens there and leads here sees all of it.
     Nothing here belongs to an event loop: it may be started in one and used in another. Start it with `async with`,
     or `start()` and in the end `stop()`. Raises jars.FetchError when its jars cannot be had.
     """
@@ -39,7 +40,7 @@ class KafkaBroker:
         self.records = self.directory / "records"
         self.log = self.directory / "broker.log"
         self.console = self.directory / "console.log"
-        self.port, self.controller_port = free_ports(2)
+        self.port, self.controller_port, self.behind_port, self.proxy_port = free_ports(4)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -106,6 +107,19 @@ class KafkaBroker:
         refuse(response)
         await self._led(name, total)
 
+    async def delete_topics(self, *names: str) -> None:
+        """Delete topics as far as they are there; returns once they are gone."""
+        there = [name for name in names if name in await self.partitions()]
+        if not there:
+            return
+        async with self._admin() as admin:
+            await admin.delete_topics(there)
+
+        async def gone() -> bool:
+            return not set(names) & set(await self.partitions())
+
+        await until(gone, 30, f"{there} to be deleted")
+
     async def partitions(self) -> dict[str, dict[int, int]]:
         """Every topic's partitions, and the node that leads each: 1, or -1 while it is not led."""
         async with self._admin() as admin:
@@ -161,7 +175,13 @@ class KafkaBroker:
         template = Template((jars.HERE / "server.properties").read_text())
         properties = self.directory / "server.properties"
         properties.write_text(
-            template.substitute(broker=self.port, controller=self.controller_port, records=self.records)
+            template.substitute(
+                broker=self.port,
+                controller=self.controller_port,
+                behind=self.behind_port,
+                proxy=self.proxy_port,
+                records=self.records,
+            )
         )
         if self._meta.exists():
             return

@@ -1,0 +1,1 @@
+"""The deterministic simulation: real workers on a loop whose time is virtual and whose order a seed decides."""
