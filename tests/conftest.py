@@ -1,4 +1,4 @@
-"""What all tests share: Apache Kafka itself, where it can run, and plain words where it cannot."""
+"""What all tests share: Apache Kafka itself and a browser, where they can run, and plain words where they cannot."""
 
 import os
 import shutil
@@ -8,26 +8,37 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.browser import chromium as browsers
 from tests.kafka import jars
 from tests.kafka.broker import KafkaBroker
 
 # Taken out of the environment: what the tests start refuses names under AFTERWORD_ that are not its settings.
 KAFKA_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_KAFKA", "") == "1"
+BROWSER_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_BROWSER", "") == "1"
+
+_MARKS = {"kafka_jars": "kafka", "chromium": "browser"}
 
 
-def pytest_report_header() -> str:
-    """Say before the first test whether those on Apache Kafka run."""
-    reason = jars.why_unavailable()
+def pytest_report_header() -> list[str]:
+    """Say before the first test whether those on Apache Kafka and in a browser run."""
+    return [
+        _said(f"Apache Kafka {jars.version()}", jars.why_unavailable(), required=KAFKA_REQUIRED),
+        _said(f"Chromium {browsers.version()}".rstrip(), browsers.why_unavailable(), required=BROWSER_REQUIRED),
+    ]
+
+
+def _said(name: str, reason: str, *, required: bool) -> str:
     if not reason:
-        return f"Apache Kafka {jars.version()}: its tests run"
-    return f"Apache Kafka {jars.version()}: its tests {'FAIL' if KAFKA_REQUIRED else 'are skipped'}, {reason}"
+        return f"{name}: its tests run"
+    return f"{name}: its tests {'FAIL' if required else 'are skipped'}, {reason}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses Apache Kafka, so that `-m "not kafka"` leaves out exactly that."""
+    """Mark what uses Apache Kafka or a browser, so that `-m "not kafka"` leaves out exactly that."""
     for item in items:
-        if "kafka_jars" in getattr(item, "fixturenames", ()):
-            item.add_marker("kafka")
+        for fixture, mark in _MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +53,17 @@ def kafka_jars() -> Path:
     if KAFKA_REQUIRED:
         pytest.fail(f"Apache Kafka is required here, but {reason}")
     pytest.skip(f"no Apache Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Chromium is; a test that asks for it is skipped where there is none, or fails where it must."""
+    reason = browsers.why_unavailable()
+    if reason and BROWSER_REQUIRED:
+        pytest.fail(f"a browser is required here, but {reason}")
+    if reason:
+        pytest.skip(f"no browser: {reason}")
+    return browsers.executable()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -60,6 +60,7 @@ async function go(url, more = {}, push = true) {
     going = false;
     document.body.removeAttribute("aria-busy");
   }
+  if (underway === 0 && "end" in step().dataset) refresh(); // the last label may have arrived on the way here
 }
 
 function show(page) {
@@ -130,12 +131,13 @@ function decide(form, verdict) {
 const tails = new Map(); // conversation → the label sent last: labels of one conversation go out in order
 
 // Sends a label and says what becomes of it; resolves to the event's id once it was taken, undefined when given up.
-function label(sent, words = sent.verdict === "clear" ? "no label" : sent.verdict) {
+// `undone`: the label that it takes back; it has its turn at once, and is sent only if that one was taken.
+function label(sent, words = sent.verdict === "clear" ? "no label" : sent.verdict, undone = Promise.resolve(true)) {
   const name = `${sent.key[1]}: ${words}`;
   const place = JSON.stringify(sent.key);
   say("", `Saving ${name}…`);
   underway += 1;
-  const event = (tails.get(place) ?? Promise.resolve()).then(() => take(sent, name));
+  const event = (tails.get(place) ?? Promise.resolve()).then(() => undone).then((taken) => (taken ? take(sent, name) : say("", "")));
   tails.set(place, event);
   event.then((taken) => (taken ? arrival(sent.key, taken) : undefined)).then((arrived) => {
     underway -= 1;
@@ -231,7 +233,7 @@ async function undo() {
   if (entry.sent) {
     const { label: verdict, ...before } = entry.before;
     const back = make(entry.key, verdict || "clear", { ...before, seen_messages: Number(entry.seen), once: `${entry.once}-undone` });
-    entry.sent.then((event) => event && label(back, "as it was before"));
+    label(back, "as it was before", entry.sent);
   } else {
     say("", `Back to ${entry.key[1]}.`);
   }
