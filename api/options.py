@@ -10,7 +10,8 @@ class Options:
     """`public_url`: where people reach it, without a slash at the end; `rate_limit`: requests a second for each key.
 
     `embedded`: whether the broker forgets what it holds when it stops; `default_assistant`: of events that name none;
-    `rules`: those in force, so that pages can say what a confidence was compared with.
+    `rules`: those in force, so that pages can say what a confidence was compared with; `keys_at`: the options by which
+    `afterword keys` finds the keys of this application, '' for none.
     """
 
     public_url: str
@@ -19,3 +20,4 @@ class Options:
     default_assistant: str | None = None
     rate_limit: int = 100
     rules: Rules | None = None
+    keys_at: str = ""

@@ -1,5 +1,6 @@
 """The review application of a process: put together on a database and a log, open for as long as a context lasts."""
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -43,6 +44,7 @@ async def application(
         default_assistant=settings.default_assistant or default_assistant,
         rate_limit=settings.rate_limit,
         rules=rules,
+        keys_at=f"--data {shlex.quote(str(settings.data))}" if embedded and "data" in settings.model_fields_set else "",
     )
     try:
         yield build(Parts(queries, log, keys, sign_in, ReviewLeases(queries), options))

@@ -152,6 +152,7 @@ async def first_run(request: Request, parts: Parts) -> Response:
         "first_run.html",
         page="learning",
         url=parts.options.public_url,
+        create=f"afterword keys create --scope events:write {parts.options.keys_at}".rstrip(),
         assistant=parts.options.default_assistant or "default",
         times=[f"{now - timedelta(seconds=s):%Y-%m-%dT%H:%M:%SZ}" for s in (30, 28, 10, 9)],
     )

@@ -25,6 +25,7 @@ async def test_the_first_page_says_how_to_send_the_first_event_and_shows_it(empt
         await visitor.sign_in()
         page = await visitor.opened("/")
         await expect(page.get_by_role("heading", name="No conversation yet")).to_be_visible()
+        assert f"--data {empty.data}" in await page.locator("pre", has_text="keys create").inner_text()
         said = await page.locator("pre", has_text="curl").inner_text()
         address = re.search(r"curl (\S+)", said)
         assert address is not None
