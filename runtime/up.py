@@ -84,14 +84,22 @@ async def up(
                     if done:
                         filled()
                     if done and not exit_when_done:
-                        console.print(f"Open  {public_url}{sign_in.new_link()}", highlight=False, soft_wrap=True)
-                        console.print("It signs you in, once, within 15 minutes; `afterword link` prints another.")
+                        _invite(console, public_url + sign_in.new_link(), settings.data)
                         console.print("Ctrl-C stops it; what is stored stays.")
                         going_on = _trickle(stack, live) if live else for_ever()
                         await unless_stopped(going_on, stop, stack.engine)
                 if not done or not exit_when_done:
                     console.print("Stopping: what was taken is being stored")
     return 0 if done or not exit_when_done else 130
+
+
+def _invite(console: Console, link: str, data: Path) -> None:
+    """Say where to go."""
+    for line in (
+        f"Open  {link}",
+        f"It signs you in, once, within 15 minutes; `afterword link --data {data}` prints another.",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 async def _fill(stack: Embedded, sources: Sequence[Source], exit_when_done: bool, console: Console) -> None:
