@@ -9,6 +9,7 @@ import contextlib
 import logging
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from types import SimpleNamespace
@@ -297,10 +298,21 @@ def _conversation(random: Random, name: str) -> list[Event]:
     return told
 
 
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Let the worker's log say nothing of what a life does to it, and speak again to the tests that come after."""
+    log = logging.getLogger("processors")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def lead(seed: int) -> Outcome:
     """Live the life of a seed; a failure names it, and `python -m tests.faults.simulation SEED` shows it again."""
-    logging.getLogger("processors").setLevel(logging.CRITICAL)
-    with World() as world:
+    with _in_silence(), World() as world:
         try:
             return Life(seed, world).lead()
         except BaseException as failure:
