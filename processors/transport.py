@@ -148,6 +148,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         return True
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to what is committed; a member that owns nothing, or nothing any more, has nowhere to seek."""
+        sought: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return sought
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        if not consumer.assignment():
+            return {}  # aiokafka asserts that there is something, and Faust takes that for the end of the process
+        assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
+        try:
+            return cast("Mapping[TP, int]", await consumer.seek_to_committed())
+        except Exception:
+            if consumer.assignment() and consumer._subscription.subscription.assignment is assignment:  # noqa: SLF001
+                raise
+            return {}  # taken away meanwhile: the next assignment seeks again
+
     async def refresh(self) -> None:
         """Ask for the partition counts again; a change makes the group rebalance."""
         await self.call_thread(self._refresh)
