@@ -44,7 +44,7 @@ def _say(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--list", action="store_true", help="say what there is, and end")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=EXPERIMENTS, help="only these")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", choices=EXPERIMENTS, help="only these")
     parser.add_argument("--seed", type=int, default=1, help="another load and another choice of moments (default: 1)")
     parser.add_argument("--short", action="store_true", help="the small load and few repetitions, as in `make test`")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep all logs and data here")

@@ -40,7 +40,8 @@ async def crash_points(trial: Trial) -> None:
     tour = [*trial.random.sample(points, 2), CrashPoint.MID_INSERT] if trial.short else list(_pairs(points))
     begun = time.monotonic()
     async with trial.laboratory() as laboratory:
-        async with laboratory.loading(trial.load.arrivals, len(tour) * (SESSION_S + 3)):
+        # A worker that meets no record never comes to its point: the load has to last. What is left comes at the end.
+        async with laboratory.loading(trial.load.arrivals, len(tour) * 4 * SESSION_S):
             for point in tour:
                 worker = laboratory.start_crashing_worker(point, trial.random.choice((0, 0, 1)))
                 await laboratory.crashed(worker)
