@@ -10,8 +10,9 @@ from schemas.topics import EVENTS, LABELS
 from tests.builders import DAY, event, line
 from tests.e2e.rows import of_the_oracle
 from tests.faults.laboratory import Laboratory
-from tests.faults.load import NOW
+from tests.faults.load import NOW, Load
 from tests.faults.trial import Trial, experiment
+from tests.faults.visitor import visiting
 from tests.faults.watching import Versions, looking
 from tests.waiting import until
 
@@ -55,9 +56,11 @@ async def _taken(laboratory: Laboratory) -> list[float]:
 
 @experiment(16, in_short=False)
 async def erased(trial: Trial) -> None:
-    """Erased conversations are gone from every table, stay gone behind a late insert, and begin anew."""
+    """Erased conversations are gone from tables, pages and exports, also behind a late insert, and begin anew."""
     load = trial.load
-    names = trial.random.sample(sorted(load.conversations), 30)
+    # Those that begin first: the insert that hangs is the first, and holds some of them.
+    begun = {json.loads(one)["conversation_id"] for one in load.good[:2_000]}
+    names = trial.random.sample(sorted(begun), 30)
     async with trial.laboratory() as laboratory:
         await laboratory.clickhouse.plan("hang", "INSERT INTO events")
         await laboratory.produce(load.good)
@@ -76,6 +79,7 @@ async def erased(trial: Trial) -> None:
         back = await _left(laboratory, names)
         await until(lambda: _is_gone(laboratory, names), 120, "the sweep to erase it again")
         trial.note(f"{len(names)} conversations; a late insert brought {back[0]} facts back, and the sweep erased them")
+        trial.note(await _seen(laboratory, load, names))
 
         later = [_of(load.conversations[name][0], "message.sent", _LATER_MS + DAY) for name in names]
         await laboratory.produce(later)
@@ -105,6 +109,26 @@ async def _left(laboratory: Laboratory, names: list[str]) -> tuple[int, int]:
     ((some,),) = await laboratory.clickhouse.ask(facts, names=names)
     ((others,),) = await laboratory.clickhouse.ask(rows, names=names)
     return some, others
+
+
+async def _seen(laboratory: Laboratory, load: Load, names: list[str]) -> str:
+    """Look for erased conversations in pages and exports, where others are found; gives what was looked at."""
+    other = next(name for name, lines in load.conversations.items() if name not in names and _has_row(lines))
+    async with visiting(laboratory) as visitor:
+        for name in [*names, other]:
+            assistant = json.loads(load.conversations[name][0])["assistant"]
+            wanted = 200 if name == other else 404
+            page, told = await visitor.page(assistant, name), await visitor.told(assistant, name)
+            assert (page[0], told[0]) == (wanted, wanted), (name, page[1], told[1])
+        exports = await visitor.exports()
+    for kind, text in exports.items():
+        assert [name for name in names if name in text] == [], f"erased, and in {kind}"
+    assert other in exports["conversations.csv"]
+    return f"none of them on its page, in its JSON, or in {', '.join(exports)}"
+
+
+def _has_row(lines: list[bytes]) -> bool:
+    return any(b'"message.sent"' in one for one in lines)
 
 
 async def _is_back(laboratory: Laboratory, names: list[str]) -> bool:
