@@ -1,7 +1,7 @@
 # What a contributor runs, and CI the same: Python 3.11 or newer and make are enough, `make setup` brings the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check faults bench screenshots lock clean
+.PHONY: help setup demo test check faults bench bench-all screenshots lock clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	$(if $(UPGRADE),--upgrade)
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## make .venv with everything in it, every hash verified, and afterword itself
 
@@ -34,24 +34,34 @@ check: .venv/installed  ## lint, format, types, and which part may import which
 faults: .venv/installed  ## the whole fault laboratory on Apache Kafka, over an hour; ARGS="--list", "--only NAME", "--seed N"
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: .venv/installed  ## measure events/s, CPU and memory on Apache Kafka; ARGS go to the bench
-	$(BIN)/python -m bench $(ARGS)
+# What both end with needs no contenders: how long labels take, and what pages of Learning take.
+define BESIDE_THE_CONTENDERS
 	$(BIN)/python -m bench.label_latency
 	$(BIN)/python -m bench.learning_page
+endef
+
+bench: .venv/installed .venv-bench/installed  ## measure events/s, CPU and memory beside other Python on Apache Kafka; ARGS go to the bench
+	$(BIN)/python -m bench $(ARGS)
+	$(BESIDE_THE_CONTENDERS)
+
+bench-all: .venv/installed .venv-bench/installed  ## the same with 3,000,000 events, and beside Kafka Streams and Flink: over an hour
+	$(BIN)/python -m bench --all --events 3_000_000 $(ARGS)
+	$(BESIDE_THE_CONTENDERS)
 
 screenshots: .venv/installed  ## the pictures of the README, from a simulated shop; ARGS="FOLDER" gets all of them
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 # Beside what pyproject.toml names: what it is built with, and editables, which hatchling asks for in an editable install.
-lock: .boot/installed  ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
+lock: .boot/installed  ## write the lock files anew from pyproject.toml and bench/requirements.in; UPGRADE=1 takes newer versions
 	@.boot/bin/python -c 'import tomllib; \
 		print("editables", *tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(COMPILE) --group dev pyproject.toml - --output-file requirements.lock
 	@echo uv | $(COMPILE) - --output-file requirements-uv.lock
+	@$(COMPILE) bench/requirements.in --output-file bench/requirements.lock
 
 clean:  ## remove all that these targets made, Kafka's jars too; what `afterword up` keeps in .afterword stays
-	rm -rf .venv .boot .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist
+	rm -rf .venv .venv-bench .boot .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The installer, in a place of its own, so that .venv holds what the lock names and nothing else.
@@ -69,4 +79,10 @@ clean:  ## remove all that these targets made, Kafka's jars too; what `afterword
 	$(UV) venv --quiet --clear --python .boot/bin/python .venv
 	$(UV) pip sync --quiet --python .venv --require-hashes requirements.lock
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Only for the bench, and apart: its packages want other versions of what Afterword stands on.
+.venv-bench/installed: bench/requirements.lock .boot/installed
+	$(UV) venv --quiet --clear --python .boot/bin/python .venv-bench
+	$(UV) pip sync --quiet --python .venv-bench --require-hashes bench/requirements.lock
 	@touch $@

@@ -6,12 +6,13 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from bench import machine, producer, report
+from bench import guests, machine, plot, producer, report, table
 from bench.contender import Measurement, Task
+from bench.contenders import CONTENDERS, CannotRun, Contender, chosen
 from bench.producer import Produced
 from bench.report import Report, Run
 from tests.kafka import jars
@@ -22,22 +23,6 @@ PLACE: Final = HERE / ".cache" / "bench"
 """On the disk of the checkout: what is called temporary may lie in memory. Git ignores it, `make clean` removes it."""
 LONGEST_S: Final = 1_800.0
 """A contender that is not done by then never will be."""
-
-
-class Contender(NamedTuple):
-    """What runs. `part`: takes only the part of the input."""
-
-    title: str
-    module: str
-    part: bool = False
-
-
-CONTENDERS: Final = {
-    report.TO_CHDB: Contender("Afterword to chDB in the process", "afterword_worker"),
-    report.TO_MEMORY: Contender("Afterword, in-memory sink", "afterword_worker"),
-    "faust": Contender("stock Faust agent with a Table", "stock_faust", part=True),
-    "limit": Contender("limit: fetch and decode only", "consume_limit"),
-}
 
 
 class Failed(Exception):  # noqa: N818  (it says what happened)
@@ -55,25 +40,38 @@ def main() -> int:
     try:
         with TemporaryDirectory(dir=PLACE, ignore_cleanup_errors=True) as folder:
             found = asyncio.run(_measured(options, Path(folder)))
-    except Failed as failure:
+    except (CannotRun, Failed) as failure:
         print(failure, file=sys.stderr)
         return 1
     _print(found)
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if options.markdown:
+        options.markdown.write_text(table.markdown(found), encoding="utf-8")
+    if options.svg:
+        options.svg.write_text(plot.svg(found), encoding="utf-8")
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("--events", type=_positive, default=3_000_000, help="at least so many (default: 3,000,000)")
+    parser.add_argument("--events", type=_positive, default=1_000_000, help="at least so many (default: 1,000,000)")
     parser.add_argument(
-        "--rounds", type=_positive, default=1, help="interleaved; the medians are reported (default: 1)"
+        "--live", type=_positive, metavar="N", help=f"conversations live at once (default: {producer.LIVE_AT_ONCE:,})"
     )
+    parser.add_argument(
+        "--rounds", type=_positive, default=3, help="interleaved; the medians are reported (default: 3)"
+    )
+    parser.add_argument("--all", action="store_true", help="the engines of the JVM too, which Maven builds first")
     parser.add_argument("--only", action="append", choices=CONTENDERS, help="may be given several times")
     parser.add_argument("--profile", choices=CONTENDERS, help=f"write its cProfile to {PLACE.relative_to(HERE)}/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
-    return parser.parse_args()
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of docs/performance.md there")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw events/s and CPU there")
+    options = parser.parse_args()
+    if options.live and options.events < producer.fewest_events(options.live):
+        parser.error(f"--live {options.live:,} needs --events {producer.fewest_events(options.live):,} or more")
+    return options
 
 
 def _positive(text: str) -> int:
@@ -84,13 +82,15 @@ def _positive(text: str) -> int:
 
 
 async def _measured(options: argparse.Namespace, folder: Path) -> Report:
-    names = options.only or list(CONTENDERS)
+    names, left_out = chosen(options.only, everything=options.all, events=options.events)
     load_at_start, described = machine.load(), await asyncio.to_thread(machine.described)
     for what, said in described.items():
         _say(f"{what:<10} {said}")
+    for reason in left_out:
+        _say(reason)
     async with KafkaBroker(folder / "kafka") as broker:
-        produced = await _produced(broker, options.events)
-        runs: dict[str, list[Run]] = {name: [] for name in CONTENDERS if name in names}
+        produced = await _produced(broker, options.events, options.live)
+        runs: dict[str, list[Run]] = {name: [] for name in names}
         for number in range(options.rounds):
             for name, its in runs.items():
                 its.append(await _run(name, f"{name}-{number}", broker, produced, folder, name == options.profile))
@@ -105,13 +105,13 @@ async def _measured(options: argparse.Namespace, folder: Path) -> Report:
         machine=described,
         load_at_start=load_at_start,
         load_at_end=machine.load(),
-        warnings=report.warnings(contenders, load_at_start, machine.cores()),
+        warnings=[*left_out, *report.warnings(contenders, load_at_start, machine.cores())],
         input=produced,
         contenders=contenders,
     )
 
 
-async def _produced(broker: KafkaBroker, events: int) -> Produced:
+async def _produced(broker: KafkaBroker, events: int, live: int | None) -> Produced:
     said = time.monotonic()
 
     def progress(count: int) -> None:
@@ -121,7 +121,7 @@ async def _produced(broker: KafkaBroker, events: int) -> Produced:
             _say(f"    {count:,} of {events:,} events produced")
 
     _say("producing the input")
-    produced = await producer.produce(broker, events, progress)
+    produced = await producer.produce(broker, events, progress, live)
     whole = produced.whole
     _say(
         f"    {whole.events:,} events of {whole.conversations:,} conversations, {produced.live_at_once:,} live at "
@@ -141,7 +141,7 @@ async def _run(name: str, run: str, broker: KafkaBroker, produced: Produced, fol
             partitions=producer.PARTITIONS,
             group=f"bench-{run}",
             folder=own,
-            known=produced.part if contender.part else produced.whole,
+            known=contender.takes.of(produced),
             profile=str(PLACE / f"{name}.profile.txt") if profiled else "",
         )
         began, all_before, ours_before = time.monotonic(), machine.cpu_of_all(), machine.cpu_of_own()
@@ -158,7 +158,8 @@ async def _run(name: str, run: str, broker: KafkaBroker, produced: Produced, fol
 
 async def _contend(contender: Contender, task: Task) -> Measurement:
     """Run a contender to its end. Raises Failed; what it says on standard error passes through."""
-    command = [sys.executable, "-m", f"bench.{contender.module}", msgspec.json.encode(task).decode()]
+    python = str(guests.PYTHON) if contender.package else sys.executable
+    command = [python, "-m", f"bench.{contender.module}", msgspec.json.encode(task).decode()]
     child = await asyncio.create_subprocess_exec(*command, cwd=HERE, stdout=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(LONGEST_S):
@@ -186,11 +187,11 @@ def _say_run(run: Run, number: int, rounds: int) -> None:
 
 def _print(found: Report) -> None:
     """Print the report to standard output: it is the result, not a remark."""
-    print("", *report.table(found.contenders), "", sep="\n")
+    print("", *table.lines(found.contenders.values()), "", sep="\n")
     print(f"load average {found.load_at_start:.2f} at the start, {found.load_at_end:.2f} at the end")
     for warning in found.warnings:
         print(f"WARNING: {warning}")
-    print("chDB : it, memory : it = events/s of Afterword with that sink, divided by this contender's.")
+    print("events/s and CPU : memory's, : chDB's = the contender's, divided by those of Afterword with that sink.")
     print("What is measured, and what each contender leaves out: bench/README.md")
 
 

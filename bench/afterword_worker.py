@@ -6,7 +6,7 @@ metrics.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,10 +48,14 @@ class Sink:
     totals: Callable[[], dict[str, int]]
 
 
+def chdb(folder: Path) -> AbstractContextManager[Sink]:
+    """Write to chDB in this process, in a fresh folder."""
+    return clickhouse(Database.parse(f"chdb://{folder / 'clickhouse'}"))
+
+
 @contextmanager
-def chdb(folder: Path) -> Iterator[Sink]:
-    """Write to chDB in this process, in a fresh folder with the tables made by the migrations."""
-    database = Database.parse(f"chdb://{folder / 'clickhouse'}")
+def clickhouse(database: Database) -> Iterator[Sink]:
+    """Write to an empty ClickHouse, in tables made by the migrations."""
     migrate(database)
     writer, reader = ClickHouseWriter(database), ClickHouseReader(database)
     client = database.client()
@@ -87,34 +91,39 @@ def memory(_folder: Path) -> Iterator[Sink]:
 
 async def contend(task: Task, watch: Watch) -> dict[str, int]:
     """Take the whole input; the watch stops when every fact and row is stored and the last offset committed."""
-    settings, metrics = Settings.load(group=task.group), PrometheusMetrics()
     with {"chdb": chdb, "memory": memory}[task.name](Path(task.folder)) as sink:
-        engine = Engine(
-            cluster=Cluster(task.address),
-            writer=sink.writer,
-            reader=sink.reader,
-            metrics=metrics,
-            rules=Rules.load(None),
-            tuning=tuning(settings),
-        )
+        return await contend_with(sink, task, watch)
 
-        def taken() -> int:
-            if engine.failed.done():
-                engine.failed.result()
-            return engine.worker.progress.records
 
-        await engine.start()
-        while engine.ready():
-            taken()
-            await asyncio.sleep(_READY_S)
-        watch.start()
-        await until_taken(taken, task.known.events)
-        await engine.caught_up(task.known.events)
-        watch.stop()
-        watch.note(flushes=engine.worker.progress.flushes, **_noted(metrics))
-        assert await engine.stop(), "the worker did not store what it took when it was stopped"
-        task.known.check({"events": sink.facts()})
-        return sink.totals()
+async def contend_with(sink: Sink, task: Task, watch: Watch) -> dict[str, int]:
+    """Do so with any sink."""
+    settings, metrics = Settings.load(group=task.group), PrometheusMetrics()
+    engine = Engine(
+        cluster=Cluster(task.address),
+        writer=sink.writer,
+        reader=sink.reader,
+        metrics=metrics,
+        rules=Rules.load(None),
+        tuning=tuning(settings),
+    )
+
+    def taken() -> int:
+        if engine.failed.done():
+            engine.failed.result()
+        return engine.worker.progress.records
+
+    await engine.start()
+    while engine.ready():
+        taken()
+        await asyncio.sleep(_READY_S)
+    watch.start()
+    await until_taken(taken, task.known.events)
+    await engine.caught_up(task.known.events)
+    watch.stop()
+    watch.note(flushes=engine.worker.progress.flushes, **_noted(metrics))
+    assert await engine.stop(), "the worker did not store what it took when it was stopped"
+    task.known.check({"events": sink.facts()})
+    return sink.totals()
 
 
 def _noted(metrics: PrometheusMetrics) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench.machine import peak_rss_mib
+from bench.machine import cpu_of, peak_rss_mib
 from bench.totals import Differs, Totals
 
 _LOOK_S: Final = 0.01
@@ -50,6 +50,12 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     counted: dict[str, int]
     notes: dict[str, float] = {}
     """What else the contender says of its work: it explains the figures, and nothing is compared."""
+    cpu_server: float | None = None
+    """CPU of a database's process that only this contender needs, while events were taken. None: it needs none."""
+    seconds_second_half: float | None = None
+    """Of the time in which events were taken, that of the last `events - events // 2`. None: not measured."""
+    cpu_second_half: float | None = None
+    """CPU of the process in that time."""
 
 
 class Watch:
@@ -63,9 +69,17 @@ class Watch:
         self._cpu_whole = 0.0
         self._peak = 0.0
         self._notes: dict[str, float] = {}
+        self._server: int | None = None
+        self._cpu_server: float | None = None
+
+    def accompany(self, server: int) -> None:
+        """Measure the CPU of this process too, which the contender cannot do without; to be said before `start`."""
+        self._server = server
 
     def start(self) -> None:
         """Begin: everything is set up, the first event is about to be taken."""
+        if self._server is not None:
+            self._cpu_server = cpu_of(self._server)
         self._began = _clocks()
         if self._profile:
             self._profile.enable()
@@ -77,6 +91,9 @@ class Watch:
         self._took = tuple(now - then for now, then in zip(_clocks(), self._began, strict=True))  # type: ignore[assignment]
         self._cpu_whole = time.process_time()
         self._peak = peak_rss_mib()
+        if self._server is not None and self._cpu_server is not None:
+            now = cpu_of(self._server)
+            self._cpu_server = None if now is None else now - self._cpu_server
 
     def note(self, **notes: float) -> None:
         """Keep what explains the figures."""
@@ -94,6 +111,7 @@ class Watch:
             peak_rss_mib=self._peak,
             counted=counted,
             notes=self._notes,
+            cpu_server=self._cpu_server,
         )
 
     def write_profile(self, measured: Measurement) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from bench import guests
 from tests.kafka import jars
 
 PACKAGES: Final = (
@@ -35,7 +36,8 @@ def described() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "kafka": f"Apache Kafka {jars.version()} on Java {_java()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "packages": _listed({name: version(name) for name in PACKAGES}),
+        "guests": _listed(guests.versions()),
     }
 
 
@@ -84,6 +86,10 @@ def cpu_of_all() -> float | None:
         return None
     user, nice, system, _idle, _waiting, hard, soft, stolen = map(int, stat.read_text().split(None, 9)[1:9])
     return (user + nice + system + hard + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items()) or "not there"
 
 
 def _processor() -> str:

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
-from bench.totals import Stories, Totals, number_of
+from bench.stories import Stories, number_of
+from bench.totals import Totals
 from runtime.kafka import Cluster, KafkaProducer, create_topics
 from runtime.simulator import Bulk, is_label
 from runtime.simulator.bulk import EVENTS_PER_CONVERSATION
@@ -29,7 +30,7 @@ LIVE_SHARE: Final = 0.4
 """At most so many of the conversations are live at once, so that a small input comes and goes as a large one does."""
 LABELLED: Final = 0.05
 PART: Final = "bench.part"
-PART_EVENTS: Final = 150_000
+PART_EVENTS: Final = 50_000
 _CHUNK: Final = 40_000
 _WARM_EVENTS: Final = 500_000
 
@@ -40,6 +41,8 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
     """What was produced, and what must be counted in it."""
 
     whole: Totals
+    unlabelled: Totals
+    """Without the labels: all that stands in `assistant.events`."""
     part: Totals
     live_at_once: int
     bytes: int
@@ -47,20 +50,33 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
     """Of generating and producing."""
 
 
-def bulk_of(events: int) -> Bulk:
-    """Give an input of at least so many events that ends now."""
+def fewest_events(live: int) -> int:
+    """Give how many events an input must have for so many conversations to be live at once."""
+    return int(live * EVENTS_PER_CONVERSATION) + 1
+
+
+def bulk_of(events: int, live: int | None = None) -> Bulk:
+    """Give an input of at least so many events that ends now; `live`: conversations live at once, None for the usual.
+
+    With fewer than `fewest_events` all conversations are live from its beginning to its end.
+    """
     now, wanted = datetime.now(UTC), int(events / EVENTS_PER_CONVERSATION) + 1
     while True:
-        live = max(1, min(LIVE_AT_ONCE, int(wanted * LIVE_SHARE)))
-        bulk = Bulk(now=now, conversations=wanted, live_at_once=live, labels=LABELLED)
+        usual = max(1, min(LIVE_AT_ONCE, int(wanted * LIVE_SHARE)))
+        bulk = Bulk(now=now, conversations=wanted, live_at_once=live or usual, labels=LABELLED)
         if len(bulk) >= events:
             return bulk
         wanted += max(1, int((events - len(bulk)) / EVENTS_PER_CONVERSATION))
 
 
-async def produce(broker: KafkaBroker, events: int, progress: Callable[[int], None]) -> Produced:
-    """Make the topics and fill them, each record in its home partition."""
-    bulk = await asyncio.to_thread(bulk_of, events)
+async def produce(
+    broker: KafkaBroker, events: int, progress: Callable[[int], None], live: int | None = None
+) -> Produced:
+    """Make the topics and fill them, each record in its home partition; `live` as of `bulk_of`.
+
+    It holds the live conversations and one chunk, however many events there are.
+    """
+    bulk = await asyncio.to_thread(bulk_of, events, live)
     stories = await asyncio.to_thread(Stories, bulk)
     in_part = min(bulk.conversations, int(PART_EVENTS / EVENTS_PER_CONVERSATION))
     cluster = Cluster(broker.address)
@@ -84,6 +100,7 @@ async def produce(broker: KafkaBroker, events: int, progress: Callable[[int], No
     await _warm(broker.address, min(produced, _WARM_EVENTS))
     return Produced(
         whole=whole,
+        unlabelled=stories.totals(bulk.conversations, labels=False),
         part=stories.totals(in_part, labels=False),
         live_at_once=bulk.live_at_once,
         bytes=size,

@@ -1,4 +1,4 @@
-"""The report: medians of the rounds, the table for people, and the same for programs."""
+"""The report: medians of the rounds, and how each contender stands to Afterword. `table` and `plot` show it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -38,6 +38,18 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     others_share: float | None
     main_thread_share: float
     """Share of the time in which the main thread had a core."""
+    cpu_server: float | None = None
+    """Of the database's own process, where there is one."""
+    warm_events_per_second: float | None = None
+    """Of the second half of the events alone, where it was measured."""
+    warm_cpu: float | None = None
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """A contender's figures divided by Afterword's in the same bench: below 1 means slower, or cheaper."""
+
+    events_per_second: float
+    cpu_after_start: float
 
 
 class Contended(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +59,8 @@ class Contended(msgspec.Struct, frozen=True, kw_only=True):
     profiled: bool
     figures: Figures
     runs: list[Run]
-    afterword_to_chdb_is_faster: float | None = None
-    afterword_in_memory_is_faster: float | None = None
+    to_memory: Ratio | None = None
+    to_chdb: Ratio | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,37 +77,44 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def contended(title: str, runs: Sequence[Run], *, profiled: bool) -> Contended:
     """Sum up the runs of one contender."""
 
-    def of(value: Callable[[Measurement], float]) -> float:
+    def of(value: Callable[[Measurement], float | None]) -> float | None:
+        return _median([value(run.measured) for run in runs])
+
+    def known(value: Callable[[Measurement], float]) -> float:
         return median(value(run.measured) for run in runs)
 
     figures = Figures(
         events=runs[0].measured.events,
-        events_per_second=of(lambda one: one.events / one.seconds),
-        cpu_whole=of(lambda one: one.cpu_whole / one.events * _MILLION),
-        cpu_after_start=of(lambda one: one.cpu_after_start / one.events * _MILLION),
-        peak_rss_mib=of(lambda one: one.peak_rss_mib),
-        broker_cpu=_median([_per_million(run) for run in runs]),
+        events_per_second=known(lambda one: one.events / one.seconds),
+        cpu_whole=known(lambda one: one.cpu_whole / one.events * _MILLION),
+        cpu_after_start=known(lambda one: one.cpu_after_start / one.events * _MILLION),
+        peak_rss_mib=known(lambda one: one.peak_rss_mib),
+        broker_cpu=_median([_per_million(run.broker_cpu, run.measured.events) for run in runs]),
         others_share=_median([run.others_share for run in runs]),
-        main_thread_share=of(lambda one: one.cpu_main_thread / one.seconds),
+        main_thread_share=known(lambda one: one.cpu_main_thread / one.seconds),
+        cpu_server=of(lambda one: _per_million(one.cpu_server, one.events)),
+        warm_events_per_second=of(
+            lambda one: _half(one.events) / one.seconds_second_half if one.seconds_second_half else None
+        ),
+        warm_cpu=of(lambda one: _per_million(one.cpu_second_half, _half(one.events))),
     )
     return Contended(title=title, profiled=profiled, figures=figures, runs=list(runs))
 
 
 def compared(contenders: Mapping[str, Contended]) -> dict[str, Contended]:
-    """Say of each how many times as fast Afterword is, where both ran unprofiled."""
+    """Say of each how it stands to Afterword, where both ran unprofiled."""
 
-    def faster(name: str, than: Contended) -> float | None:
+    def ratio(one: Contended, name: str) -> Ratio | None:
         ours = contenders.get(name)
-        if ours is None or ours.profiled or than.profiled:
+        if ours is None or ours.profiled or one.profiled:
             return None
-        return ours.figures.events_per_second / than.figures.events_per_second
+        return Ratio(
+            events_per_second=one.figures.events_per_second / ours.figures.events_per_second,
+            cpu_after_start=one.figures.cpu_after_start / ours.figures.cpu_after_start,
+        )
 
     return {
-        name: msgspec.structs.replace(
-            one,
-            afterword_to_chdb_is_faster=faster(TO_CHDB, one),
-            afterword_in_memory_is_faster=faster(TO_MEMORY, one),
-        )
+        name: msgspec.structs.replace(one, to_memory=ratio(one, TO_MEMORY), to_chdb=ratio(one, TO_CHDB))
         for name, one in contenders.items()
     }
 
@@ -114,53 +133,14 @@ def warnings(contenders: Mapping[str, Contended], load_at_start: float, cores: i
     return said
 
 
-def table(contenders: Mapping[str, Contended]) -> list[str]:
-    """Lay the figures out as lines of a Markdown table whose columns stand under each other."""
-    rows = [
-        (
-            "contender",
-            "events",
-            "events/s",
-            "CPU s per M, whole",
-            "after start",
-            "Kafka's",
-            "peak RSS MiB",
-            "chDB : it",
-            "memory : it",
-        )
-    ]
-    for one in contenders.values():
-        its = one.figures
-        rows.append(
-            (
-                one.title + (" (profiled)" if one.profiled else ""),
-                f"{its.events:,}",
-                f"{its.events_per_second:,.0f}",
-                f"{its.cpu_whole:.2f}",
-                f"{its.cpu_after_start:.2f}",
-                _number(its.broker_cpu),
-                f"{its.peak_rss_mib:,.0f}",
-                _number(one.afterword_to_chdb_is_faster),
-                _number(one.afterword_in_memory_is_faster),
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in rows
-    ]
-    return [f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]]]
+def _per_million(cpu: float | None, events: int) -> float | None:
+    return None if cpu is None else cpu / events * _MILLION
 
 
-def _per_million(run: Run) -> float | None:
-    return None if run.broker_cpu is None else run.broker_cpu / run.measured.events * _MILLION
+def _half(events: int) -> int:
+    return events - events // 2
 
 
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return median(known) if known else None
-
-
-def _number(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.2f}"
