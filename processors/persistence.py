@@ -91,12 +91,18 @@ async def _in_thread(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(thread, call)
 
 
-async def sleep_unless(event: asyncio.Event, seconds: float) -> None:
-    """Sleep, but not on when the event is set."""
+async def sleep_unless(event: asyncio.Event, seconds: float) -> bool:
+    """Sleep, but not on when the event is set; whether it was.
+
+    Not by `asyncio.wait_for`: up to Python 3.11 it loses a cancellation that comes in the moment in which the event is
+    set (cpython #86296), and who is cancelled goes on for ever.
+    """
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
-        return
+        return False
+    return True
 
 
 def insert_bisecting(insert: Callable[[ColumnsT], None], columns: ColumnsT) -> list[int]:

@@ -20,7 +20,7 @@ from processors.epoch import Epoch
 from processors.flush import STALE_SECONDS, Flush
 from processors.intake import Intake
 from processors.measures import Metrics
-from processors.persistence import Abandoned, Persistence
+from processors.persistence import Abandoned, Persistence, sleep_unless
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.rules import Rules
@@ -217,13 +217,8 @@ class Worker:
     async def run(self) -> None:
         """Flush until cancelled."""
         while True:
-            try:
-                await asyncio.wait_for(self._due.wait(), self._pace.interval)
-            except TimeoutError:
-                pass
-            else:
-                if not self._is_full(self._epoch):
-                    await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
+            if await sleep_unless(self._due, self._pace.interval) and not self._is_full(self._epoch):
+                await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
             self._due.clear()
             await self.flush()
 
