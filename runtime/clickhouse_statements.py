@@ -22,9 +22,13 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """An INSERT that brings its rows along: `sql` without FORMAT or VALUES, and where the rows begin."""
+    """An INSERT that brings its rows along: `into` up to SETTINGS, FORMAT or VALUES, and where the rows begin.
 
-    sql: bytes
+    `settings` is its clause of that name, empty without one.
+    """
+
+    into: bytes
+    settings: bytes
     format: str
     rows_at: int
 
@@ -88,17 +92,21 @@ def insert_in(head: bytes) -> Insert | None:
     first = next(tokens, None)
     if first is None or first.text != "INSERT":
         return None
-    before = first
+    before, settings_at = first, -1
     for token in tokens:
         if token.depth == 0 and before.text not in _BEFORE_A_NAME:
             if token.text in {"SELECT", "WITH", "FROM", ";"}:
                 return None
+            end = token.start if settings_at < 0 else settings_at
+            into, settings = head[:end], head[end : token.start]
+            if token.text == "SETTINGS" and settings_at < 0:
+                settings_at = token.start
             if token.text == "VALUES":
-                return Insert(head[: token.start], "Values", token.end)
+                return Insert(into, settings, "Values", token.end)
             if token.text == "FORMAT" and (name := next(tokens, None)) is not None:
                 gap = _GAP_BEFORE_ROWS.match(head, name.end)
                 written = head[name.start : name.end].decode("latin-1")
-                return Insert(head[: token.start], written, gap.end() if gap else name.end)
+                return Insert(into, settings, written, gap.end() if gap else name.end)
         before = token
     return None
 

@@ -696,8 +696,17 @@ def test_a_stop_does_not_wait_for_a_client_that_does_not_read(folder: Path, serv
 )
 def test_an_insert_ends_where_its_rows_begin(head: str, expected: tuple[str, str, str] | None) -> None:
     insert = insert_in(head.encode())
-    found = insert and (insert.sql.decode(), insert.format, head[insert.rows_at :])
+    found = insert and ((insert.into + insert.settings).decode(), insert.format, head[insert.rows_at :])
     assert found == expected
+
+
+def test_the_settings_of_an_insert_are_told_from_its_table() -> None:
+    insert = insert_in(b"INSERT INTO settings (settings) SETTINGS async_insert = 0, settings = 1 FORMAT CSV\n1")
+    assert insert is not None
+    assert (insert.into, insert.settings) == (
+        b"INSERT INTO settings (settings) ",
+        b"SETTINGS async_insert = 0, settings = 1 ",
+    )
 
 
 @pytest.mark.parametrize(
