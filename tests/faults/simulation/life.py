@@ -38,7 +38,7 @@ STALE_SHARE: Final = 0.05
 GAP_S: Final = 20
 RULES: Final = Rules.parse(f"revision = 2\n[default]\nidle_gap_minutes = {GAP_S / 60}\n")
 PLAIN: Final = tomllib.loads(RULES.describe())
-PACE: Final = Pace(interval=1.0, urgent=0.05, facts=40, closing=3.0, sweep_first=1e9, stale=10.0)
+PACE: Final = Pace(interval=1.0, urgent=0.05, facts=40, closing=3.0, sweep_first=5.0, sweep=10.0, stale=10.0)
 TALK_S: Final = 60
 CONVERSATIONS: Final = 5
 PROCESSES: Final = 3

@@ -6,12 +6,16 @@ import heapq
 import math
 from asyncio import events
 from collections.abc import Callable, Coroutine
+from itertools import count
 from random import Random
 from typing import Any, Final, TypeVar, cast
 
 from schemas.failures import Refused, Unavailable
 
 T = TypeVar("T")
+
+_ENDING_STEPS: Final = 200_000
+"""What is cancelled ends in a few thousand."""
 
 PROCESS: Final[contextvars.ContextVar["Fate | None"]] = contextvars.ContextVar("process", default=None)
 """To which simulated process a task belongs; None: to the world around them."""
@@ -128,7 +132,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         try:
             result = self.run_until_complete(main)
         finally:
-            self.step = lambda _: None
+            steps = count()
+
+            def ending(_fate: Fate) -> None:
+                assert next(steps) < _ENDING_STEPS, "what was cancelled goes on for ever"
+
+            self.step = ending
             for handle in self._parked:
                 handle._context.get(PROCESS).dead = False
             self._ready.extend(self._parked)  # type: ignore[attr-defined]
