@@ -1,0 +1,300 @@
+"""The plan in closed form: what a load needs, from the measured figures alone."""
+
+from dataclasses import dataclass, replace
+from math import ceil, exp, inf
+
+from bench.scaling.figures import Figures, Load
+
+MONTH = 30 * 86_400.0
+_DAY = 86_400
+_MOST_SHARDS = 100
+
+
+def distinct(events: float, live: float, events_per_conversation: float) -> float:
+    """Give how many conversations `events` events touch, each of one of `live` conversations taken at random.
+
+    A conversation that has ended is followed by another, whose first event comes at once (`runtime.simulator.Bulk`):
+    those, events / events_per_conversation, are touched for certain; of those live before, each that was drawn.
+    """
+    if not events or not live:
+        return 0.0
+    begun = events / events_per_conversation
+    return min(events, live * (1 - exp(-(events - begun) / live)) + begun)
+
+
+def hit_ratio(live: float, capacity: float, events_per_conversation: float) -> float:
+    """Give the share of a conversation's later events that find it in a cache of the last `capacity` touched.
+
+    Che's approximation: a conversation stays for the time in which `capacity` distinct ones are touched.
+    """
+    low, high = 0.0, live * events_per_conversation
+    for _ in range(60):
+        events = (low + high) / 2
+        low, high = (events, high) if distinct(events, live, events_per_conversation) < capacity else (low, events)
+    return 1 - exp(-low * (1 - 1 / events_per_conversation) / live)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one group of workers and one ClickHouse need for a load; see the table that `bench.scaling` prints."""
+
+    load: Load
+    figures: Figures
+    workers: int
+    partitions: int
+    shards: int
+
+    @classmethod
+    def of(cls, load: Load, figures: Figures, *, workers: int | None = None, shards: int | None = None) -> "Plan":
+        """Plan a load; `workers` and `shards` fix what would be chosen. Two workers at least: one may die.
+
+        Where no number of shards would do, it has one and does not fit.
+        """
+        count = workers or 1
+        for _ in range(20):  # the rows of an event depend on the epoch, that on the workers
+            plan = cls(load=load, figures=figures, workers=count, partitions=_partitions(count), shards=shards or 1)
+            wanted = workers or max(2, ceil(load.events_per_second * plan.worker_event / 1e6 / load.worker_busy))
+            if wanted <= count:
+                break
+            count = wanted
+        fitting = (replace(plan, shards=one) for one in range(1, _MOST_SHARDS))
+        return plan if shards else next((one for one in fitting if one.fits), plan)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the workers keep up and the shards have cores enough, a share of them kept free."""
+        return self.cycle < inf and self.server_cores() <= self.shards * self.load.shard_cores * self.load.shard_busy
+
+    @property
+    def worker_rate(self) -> float:
+        """Events a second of a worker, on average."""
+        return self.load.events_per_second / self.workers
+
+    @property
+    def worker_live(self) -> float:
+        """Conversations under way at a worker."""
+        return self.load.live / self.workers
+
+    @property
+    def epoch(self) -> float:
+        """Events in an epoch of a worker that keeps up: what comes in the interval and the flush before it."""
+        return min(self.worker_rate * self.cycle, self.load.epoch_facts)
+
+    @property
+    def cycle(self) -> float:
+        """Seconds from one flush to the next, infinite when it falls behind: the interval begins when a flush ends."""
+        cycle = self.load.interval
+        for _ in range(1_000):
+            events = self.worker_rate * cycle
+            following = self.load.interval + self.flush_of(events, cycle)
+            if events > self.load.epoch_facts and following > self.load.interval + cycle:
+                return inf
+            if abs(following - cycle) < 1e-6:
+                return following
+            cycle = following
+            if cycle > 3_600:
+                return inf
+        return cycle
+
+    @property
+    def flush(self) -> float:
+        """Seconds of a flush."""
+        return self.cycle - self.load.interval
+
+    def _rows_at(self, events: float) -> float:
+        return distinct(events, self.worker_live, self.load.events_per_conversation) / events if events else 0.0
+
+    @property
+    def rows_per_event(self) -> float:
+        """Rows that an event makes while the worker keeps up."""
+        return self._rows_at(min(self.worker_rate * self.load.interval, self.load.epoch_facts))
+
+    @property
+    def worker_event(self) -> float:
+        """CPU of a worker for an event, in microseconds, its share of the flush included."""
+        flush = self.figures.worker_flush / max(1.0, self.worker_rate * self.load.interval)
+        return self.worker_event_at(self.rows_per_event) + flush
+
+    def worker_event_at(self, rows: float) -> float:
+        """The same without the flush's share, for so many rows an event."""
+        of = self.figures
+        return (
+            of.worker_event
+            + of.http_event
+            + of.project_row * (rows - of.worker_rows)
+            + of.ready_row * (rows - of.http_rows)
+        )
+
+    def flush_of(self, events: float, cycle: float) -> float:
+        """Seconds of a flush of so many events, once a `cycle`, with ClickHouse doing nothing else meanwhile.
+
+        Folding, then the facts, beside them the look-up, then the rows; records that come meanwhile are taken on the
+        same core. An insert goes to all shards at once, and each inserts its part.
+        """
+        of, load, shards = self.figures, self.load, self.shards
+        rows = self._rows_at(events)
+        on_core = events * (self.worker_event_at(rows) - of.take_event) + of.worker_flush
+        on_core /= 1 - min(0.95, self.worker_rate * of.take_event / 1e6)
+        divided = of.distributed if shards > 1 else 0.0
+        facts = of.insert_facts + events * of.fact * (1 / shards + divided)
+        then = of.insert_rows + events * rows * of.row * (1 / shards + divided)
+        look_up = of.look_up + events * self.look_up_event / shards
+        looking = self.close_seconds * cycle / self._close_period(cycle)
+        if load.one_closes:
+            looking *= shards / self.workers
+        return (max(on_core + facts, look_up) + then) / 1e6 + looking
+
+    def _close_period(self, cycle: float) -> float:
+        """Seconds from one look to the next: it is due some time after the last, and made with the next flush."""
+        return max(cycle, self.load.closing + self.close_seconds + cycle / 2)
+
+    @property
+    def close_seconds(self) -> float:
+        """Seconds of one look for what is due, with all cores of the shards to itself."""
+        return self.figures.close_open_row * self.load.open_rows / 1e6 / (self.shards * self.load.shard_cores)
+
+    @property
+    def cached_bytes(self) -> float:
+        """Bytes of a live conversation in memory, half grown on average."""
+        return self.figures.cached_base + self.figures.cached_fact * self.load.events_per_conversation / 2
+
+    @property
+    def hit_ratio(self) -> float:
+        """How many events but the first of a conversation find it in memory."""
+        if self.load.cache_bytes is None:
+            return 1.0
+        return hit_ratio(self.worker_live, self.load.cache_bytes / self.cached_bytes, self.load.events_per_conversation)
+
+    @property
+    def reloads_per_second(self) -> float:
+        """Conversations read from ClickHouse again, in a second, all workers together."""
+        return (self.load.events_per_second - self.load.per_second) * (1 - self.hit_ratio)
+
+    @property
+    def look_up_event(self) -> float:
+        """CPU of ClickHouse for the look-ups of an event, in microseconds, beside their requests."""
+        of, load = self.figures, self.load
+        known = self.reloads_per_second / load.events_per_second
+        return of.look_up_new / load.events_per_conversation + of.look_up_known * known
+
+    @property
+    def cache_gib(self) -> float:
+        """`AFTERWORD_CACHE_BYTES`: as set, else what the live conversations of a worker need."""
+        needed = self.worker_live * self.cached_bytes * self.figures.cache_room
+        return (self.load.cache_bytes or needed) / (1 << 30)
+
+    @property
+    def worker_memory_gib(self) -> float:
+        """Memory of a worker, the cache and all else."""
+        return self.cache_gib + self.figures.worker_base_mib / 1_024
+
+    @property
+    def worker_cores(self) -> float:
+        """CPU seconds a second of all workers."""
+        return self.load.events_per_second * self.worker_event / 1e6
+
+    @property
+    def inserts_per_second(self) -> float:
+        """Inserts of facts and of rows of all workers."""
+        return 2 * self.workers / self.cycle
+
+    @property
+    def parts_per_second(self) -> float:
+        """New parts a second on a shard: every insert leaves a part on every shard that gets some of it."""
+        return self.inserts_per_second
+
+    def insert_cores(self) -> float:
+        """CPU seconds a second of ClickHouse for inserts and look-ups."""
+        of, rate, shards = self.figures, self.load.events_per_second, self.shards
+        facts_and_rows = of.fact + of.row * self.rows_per_event
+        divided = of.distributed * facts_and_rows if shards > 1 else 0.0
+        each = facts_and_rows + divided + self.look_up_event
+        fixed = of.insert_facts + of.insert_rows + of.look_up
+        return (rate * each + self.workers / self.cycle * shards * fixed) / 1e6
+
+    def merge_cores(self, horizon: float = MONTH) -> float:
+        """CPU seconds a second of merges, on average over a partition of so many seconds.
+
+        A part takes part in one merge at each level. What the same conversation wrote twice in the time that a part
+        spans is one row afterwards.
+        """
+        of = self.figures
+        parts = self.workers / self.cycle  # of a table, on each shard
+        events = self.load.events_per_second / self.shards
+        level, total = 0, 0.0
+        while (taken := of.fan_in ** (level + 1)) <= parts * horizon:
+            whole = parts * horizon // taken * taken / (parts * horizon)
+            total += whole * (
+                events * (of.merge_fact + of.merge_row * self.rows_per_event * self.rows_left(level))
+                + 2 * parts / of.fan_in**level * of.merge_part
+            )
+            level += 1
+        return self.shards * total / 1e6
+
+    def rows_left(self, level: int) -> float:
+        """Give what is left of the rows in parts of a level: of a conversation there is one in each part."""
+        if not level:
+            return 1.0
+        touched = float(self.figures.fan_in**level) * self.cycle / self.workers / self.load.gap
+        return max(1 / self.load.events_per_conversation, (1 - exp(-touched)) / touched)
+
+    def closing_cores(self) -> float:
+        """CPU seconds a second of looking for what is due."""
+        looks = (self.shards if self.load.one_closes else self.workers) / self._close_period(self.cycle)
+        whole = self.figures.close_open_row * self.load.open_rows / 1e6
+        return looks * (whole / self.shards if self.load.one_closes else whole)
+
+    def server_cores(self, horizon: float = MONTH) -> float:
+        """CPU seconds a second of ClickHouse, one replica of each shard."""
+        return self.insert_cores() + self.merge_cores(horizon) + self.closing_cores()
+
+    @property
+    def broker_cores(self) -> float:
+        """CPU seconds a second of Kafka, unreplicated."""
+        return self.load.events_per_second * self.figures.broker_event / 1e6
+
+    @property
+    def latency(self) -> tuple[float, float]:
+        """Seconds from an event to its row, p50 and p99: its place in the cycle, then the flush.
+
+        p99 is met in a cycle that waits for a look for what is due.
+        """
+        return self.cycle * 0.5 + self.flush, self.cycle * 0.9 + self.flush + self.close_seconds
+
+    @property
+    def kafka_bytes(self) -> float:
+        """Bytes a second into Kafka, and once more out of it."""
+        return self.load.events_per_second * self.figures.event_bytes
+
+    @property
+    def store_bytes(self) -> float:
+        """Bytes a second from the workers to ClickHouse."""
+        of = self.figures
+        return self.load.events_per_second * (of.fact_wire + of.row_wire * self.rows_per_event)
+
+    @property
+    def disk_day(self) -> float:
+        """Bytes that a day leaves on the disk of ClickHouse, one copy, once all is merged."""
+        of, load = self.figures, self.load
+        return _DAY * (load.events_per_second * of.fact_disk + load.per_second * of.row_disk)
+
+    @property
+    def kafka_disk_day(self) -> float:
+        """Bytes that a day leaves on the disks of Kafka, one copy."""
+        return _DAY * self.load.events_per_second * self.figures.kafka_disk_event
+
+    def cpu_per_thousand(self) -> dict[str, float]:
+        """CPU seconds of 1,000 conversations, by component."""
+        share = 1_000 / self.load.per_second
+        return {
+            "worker": self.worker_cores * share,
+            "inserts": self.insert_cores() * share,
+            "merges": self.merge_cores() * share,
+            "closing": self.closing_cores() * share,
+            "kafka": self.broker_cores * share,
+        }
+
+
+def _partitions(workers: int) -> int:
+    """Four a worker, so that all have the same number, now and with twice or four times as many workers."""
+    return max(8, 4 * workers)
