@@ -32,7 +32,7 @@ TARGET_S: Final = 0.300
 _INSERTS: Final = 20
 _HERE: Final = "http://127.0.0.1"
 
-_ROWS: Final = {
+ROWS: Final = {
     "assistant": "'shop'",
     "conversation_id": "concat('c-', hex(halfMD5(n)))",
     "opened_on": "toDate(started_at)",
@@ -91,8 +91,8 @@ def fill(database: Database, conversations: int) -> None:
     """Make the tables and the rows."""
     migrate(database)
     client = database.client()
-    names = [name for name in COLUMNS if name in _ROWS]
-    values = ", ".join(f"{_ROWS[name]} AS {name}" for name in names)
+    names = [name for name in COLUMNS if name in ROWS]
+    values = ", ".join(f"{ROWS[name]} AS {name}" for name in names)
     portion = -(-conversations // _INSERTS)
     for number in range(_INSERTS):
         client.command(

@@ -7,7 +7,7 @@ win over the column. What was sent stands in bound parameters only; names of col
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -55,35 +55,66 @@ class Parts:
     fixed: list[str] = field(default_factory=list)
     apart: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, object] = field(default_factory=dict)
+    span: tuple[datetime | None, datetime | None] = (None, None)
+    """The beginning (included) and the end (not included) of started_at."""
+    searches: bool = False
+    """Whether it depends on what was said."""
+    days: tuple[date, date] | None = None
+    """The days that it is narrowed to."""
 
     @property
     def base(self) -> str:
         """What always holds, as SQL."""
-        return " AND ".join(self.fixed) or "1"
+        return " AND ".join(self._always()) or "1"
 
     @property
     def whole(self) -> str:
         """Everything, as SQL."""
-        return " AND ".join([*self.fixed, *self.apart.values()]) or "1"
+        return " AND ".join([*self._always(), *self.apart.values()]) or "1"
+
+    @property
+    def bound(self) -> dict[str, object]:
+        """What is bound, by name."""
+        bound = dict(self.parameters)
+        for name, at in zip(("span_from", "span_to"), self.span, strict=True):
+            if at is not None:
+                bound[f"{name}_day"] = at.astimezone(UTC).date()
+                bound[name] = -((_EPOCH - at) // _MILLISECOND)  # rounded up: nothing lies between milliseconds
+        if self.days is not None:
+            bound["first_day"], bound["last_day"] = self.days
+        return bound
 
     def without(self, name: str) -> "Parts":
         """Leave one filter out."""
-        return Parts(self.fixed, {one: sql for one, sql in self.apart.items() if one != name}, self.parameters)
+        return replace(self, apart={one: sql for one, sql in self.apart.items() if one != name})
+
+    def within(self, first: date, last: date, *, cut: bool = False) -> "Parts":
+        """Narrow it to whole days, both included; `cut`: the span's own moments count as well."""
+        return replace(self, days=(first, last), span=self.span if cut else (None, None))
+
+    def _always(self) -> Iterator[str]:
+        """Bound started_at, and its day: that is part of the sort key and spares reading the rest of the table."""
+        if self.days is not None:
+            yield "c.opened_on BETWEEN {first_day:Date} AND {last_day:Date}"
+        for name, sign, at in zip(("span_from", "span_to"), (">=", "<"), self.span, strict=True):
+            if at is not None:
+                yield f"c.opened_on {sign if sign == '>=' else '<='} {{{name}_day:Date}}"
+                yield f"c.started_at {sign} fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')"
+        yield from self.fixed
 
 
 def compile_selection(selection: Selection, assistant: str | None, now: datetime) -> Condition:
     """Compile; `assistant`: the only one that may be seen (`Principal.assistant`), None for all."""
     parts = taken_apart(selection, assistant, now)
-    return Condition(parts.whole, parts.parameters, in_words(selection))
+    return Condition(parts.whole, parts.bound, in_words(selection))
 
 
 def taken_apart(selection: Selection, assistant: str | None, now: datetime) -> Parts:
     """Compile, filter by filter."""
-    parts = Parts()
+    parts = Parts(span=selection.span(now), searches=selection.q is not None)
     if assistant is not None:
         parts.fixed.append("c.assistant = {only:String}")
         parts.parameters["only"] = assistant
-    _span(parts, *selection.span(now))
     if selection.client is not None:
         parts.fixed.append("c.user_id = {client:String}")
         parts.parameters["client"] = _value(selection.client)
@@ -109,16 +140,6 @@ def _value(given: str) -> str:
     return "" if given == NONE else given
 
 
-def _span(parts: Parts, start: datetime | None, end: datetime | None) -> None:
-    """Bound started_at, and its day: that is part of the sort key and spares reading the rest of the table."""
-    for name, sign, at in (("span_from", ">=", start), ("span_to", "<", end)):
-        if at is not None:
-            parts.fixed.append(f"c.opened_on {sign if sign == '>=' else '<='} {{{name}_day:Date}}")
-            parts.fixed.append(f"c.started_at {sign} fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')")
-            parts.parameters[f"{name}_day"] = at.astimezone(UTC).date()
-            parts.parameters[name] = -((_EPOCH - at) // _MILLISECOND)  # rounded up: nothing lies between milliseconds
-
-
 _WORD: Final = re.compile(r"[0-9A-Za-z\x80-\U0010ffff]+")
 """What the text index takes for a word: beyond ASCII everything belongs to one."""
 
@@ -136,6 +157,8 @@ def _search(parts: Parts, text: str, assistant: str | None) -> None:
     spaces the index is of no use: there the text has to contain the word anywhere (140 ms).
     """
     wanted = ["e.type = 'message.sent'"]
+    if parts.span[0] is not None:  # no message is older than its conversation
+        wanted.append("e.at >= fromUnixTimestamp64Milli({span_from:Int64}, 'UTC')")
     if assistant is not None:
         wanted.append("e.assistant = {only:String}")
     for number, word in enumerate(search_words(text)):
@@ -146,10 +169,10 @@ def _search(parts: Parts, text: str, assistant: str | None) -> None:
             wanted.append(f"hasToken(lowerUTF8(e.text), {needle})")
         else:
             wanted.append(f"position(lowerUTF8(e.text), {needle}) > 0")
-    parts.fixed.append(
-        "(c.assistant, c.conversation_id) IN "
-        f"(SELECT e.assistant, e.conversation_id FROM events AS e WHERE {' AND '.join(wanted)})"
-    )
+    found = f"FROM events AS e WHERE {' AND '.join(wanted)}"
+    # The ids first: looking single texts up among 10 M rows takes 450 ms of CPU, pairs 1,160.
+    parts.fixed.append(f"c.conversation_id IN (SELECT e.conversation_id {found})")
+    parts.fixed.append(f"(c.assistant, c.conversation_id) IN (SELECT e.assistant, e.conversation_id {found})")
 
 
 def search_words(text: str) -> list[str]:

@@ -1,27 +1,33 @@
 """Lists of conversations, and the counts beside them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from datetime import date, datetime, timedelta
+from itertools import chain
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.queries.asking import Queries
 from api.queries.conditions import FLAGS, SECTIONS, TABLE, VALUES, Parts, taken_apart
+from api.queries.months import Stretch, asked, months, stretches
 from api.queries.selection import MAX_VALUES, Section, Selection
 from api.queries.sorting import Cursor, Direction, Sort
 from schemas.conversation import COLUMNS, ConversationRow
 from schemas.facts import Key
 
-T = TypeVar("T")
+_DAY: Final = timedelta(days=1)
 
 FACET_VALUES: Final = 50
 """So many of the most frequent values of a facet are given, beside those that are chosen."""
 
-NEAR: Final = timedelta(days=7)
-"""So far from the cursor, or from now, rows are sought before the whole list is read."""
+NEAR_ROWS: Final = 50_000
+"""Among about so many rows around the cursor, or before now, a page is sought before more of the table is read."""
+
+STRETCH_VALUES: Final = 2_000
+"""So many values of a facet are added up over the months; where there are more, the whole is asked at once."""
 
 ROW: Final = ", ".join(f"c.{name} AS {name}" for name in COLUMNS)
 """Every column of `conversations AS c`, for `row_of`."""
@@ -82,8 +88,11 @@ async def list_page(
     """Give one page and how long the list is; a broken cursor raises Problem 400."""
     place = None if cursor is None else Cursor.parse(cursor, sort)
     parts = taken_apart(selection, assistant, now)
-    stretch, total = await asyncio.gather(_stretch(queries, parts, sort, place, limit, now), _total(queries, parts))
-    return stretch.page(total)
+    those = stretches(parts, await months(queries))
+    stretch, total = await asyncio.gather(
+        _stretch(queries, parts, those, sort, place, limit), _total(queries, those, "count()")
+    )
+    return stretch.page(total[0])
 
 
 async def overview(
@@ -98,18 +107,31 @@ async def overview(
     """Give a page and its counts, asked side by side; the page's total is that of the counts."""
     place = None if cursor is None else Cursor.parse(cursor, sort)
     parts = taken_apart(selection, assistant, now)
+    those = stretches(parts, await months(queries))
     stretch, counted = await asyncio.gather(
-        _stretch(queries, parts, sort, place, limit, now), counts(queries, selection, assistant, now)
+        _stretch(queries, parts, those, sort, place, limit), _counts(queries, parts, those)
     )
     return stretch.page(counted.total), counted
 
 
 async def counts(queries: Queries, selection: Selection, assistant: str | None, now: datetime) -> Counts:
-    """Count sections, total, open and facets in one query, which reads the table once."""
+    """Count sections, total, open and facets in one query, which reads the table once, or what is not known yet."""
     parts = taken_apart(selection, assistant, now)
+    return await _counts(queries, parts, stretches(parts, await months(queries)))
+
+
+async def _counts(queries: Queries, parts: Parts, those: Sequence[Stretch]) -> Counts:
     chosen = {f"chosen_{name}": parts.parameters.get(name, []) for name in VALUES}
-    found = await queries.rows(_counting(parts), {**parts.parameters, **chosen})
-    return _counted(parts, found)
+    if len(those) > 1:
+        answers = await asked(queries, those, lambda one: _counting(one, STRETCH_VALUES), chosen)
+        if not any(_is_cut(answer) for answer in answers):
+            return _counted(parts, chain.from_iterable(answers))
+    return _counted(parts, await queries.rows(_counting(parts, FACET_VALUES + MAX_VALUES), {**parts.bound, **chosen}))
+
+
+def _is_cut(answer: Iterable[tuple[str, str, int, list[int]]]) -> bool:
+    """Whether a facet may have more values than were given."""
+    return max(Counter(facet for facet, *_ in answer if facet).values(), default=0) >= STRETCH_VALUES
 
 
 async def neighbours(
@@ -123,17 +145,16 @@ async def neighbours(
     """Give the keys before and behind a row in a list; the row itself need not be in it any more."""
     parts = taken_apart(selection, assistant, now)
     before, after = (Cursor.at(row, sort, direction) for direction in (Direction.BEFORE, Direction.AFTER))
-    side, bound = before.condition()
-    previous, following, ((passed, total),) = await asyncio.gather(
-        _seek(_keys(queries), parts, sort, before, 1, now),
-        _seek(_keys(queries), parts, sort, after, 1, now),
-        queries.rows(
-            f"SELECT countIf({side}), count() FROM {TABLE} WHERE {parts.whole}", {**parts.parameters, **bound}
-        ),
+    those = stretches(parts, await months(queries))
+    previous, following, (total,), passed = await asyncio.gather(
+        _seek(queries, parts, those, sort, before, 1),
+        _seek(queries, parts, those, sort, after, 1),
+        _total(queries, those, "count()"),
+        _passed(queries, those, sort, before),
     )
     return Neighbours(
-        previous=previous[0] if previous else None,
-        next=following[0] if following else None,
+        previous=_key(previous[0]) if previous else None,
+        next=_key(following[0]) if following else None,
         position=passed + 1,
         total=total,
     )
@@ -177,98 +198,136 @@ class _Stretch:
 
 
 async def _stretch(
-    queries: Queries, parts: Parts, sort: Sort, place: Cursor | None, limit: int, now: datetime
+    queries: Queries, parts: Parts, those: Sequence[Stretch], sort: Sort, place: Cursor | None, limit: int
 ) -> _Stretch:
     """Read one row more than asked for, to see whether there are more.
 
     What is left before a cursor near the beginning makes no page: the first page is given instead.
     """
-    rows = await _seek(_rows(queries), parts, sort, place, limit + 1, now)
+    found = await _seek(queries, parts, those, sort, place, limit + 1)
     backwards = place is not None and place.direction is Direction.BEFORE
-    if backwards and len(rows) <= limit:
+    if backwards and len(found) <= limit:
         place, backwards = None, False
-        rows = await _seek(_rows(queries), parts, sort, None, limit + 1, now)
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return _Stretch(sort, place, rows[::-1] if backwards else rows, more)
+        found = await _seek(queries, parts, those, sort, None, limit + 1)
+    rows = await _rows(queries, found[:limit], sort, backwards=backwards)
+    return _Stretch(sort, place, rows[::-1] if backwards else rows, len(found) > limit)
 
 
-_Reading = Callable[[str, str, Mapping[str, object]], Awaitable[list[T]]]
-"""Reads what a query for keys (assistant, opened_on, conversation_id) finds: the query, its order, what is bound."""
+_Place = tuple[str, date, str, Any]
+"""The sort key of a row (assistant, opened_on, conversation_id), and what the list is sorted by."""
 
 
-def _keys(queries: Queries) -> _Reading[Key]:
-    async def read(keys: str, _order: str, bound: Mapping[str, object]) -> list[Key]:
-        return [(assistant, conversation_id) for assistant, _, conversation_id in await queries.rows(keys, bound)]
-
-    return read
+def _key(place: _Place) -> Key:
+    return place[0], place[2]
 
 
-def _rows(queries: Queries) -> _Reading[ConversationRow]:
-    """Read the keys first, by few columns, then the rows by their keys: rows are wide, and FINAL reads what it filters.
+async def _rows(queries: Queries, found: Sequence[_Place], sort: Sort, *, backwards: bool) -> list[ConversationRow]:
+    """Read the rows at these places: rows are wide, and FINAL reads what it filters, so they are found by few columns.
 
-    A page of 1 M conversations took 116 ms of CPU by time and 221 by rating, read at once 485; ClickHouse 26.9 can put
-    off the wide columns by itself (132 and 173 ms), older servers cannot.
+    What was erased since is missing; it has left the list.
     """
-
-    async def read(keys: str, order: str, bound: Mapping[str, object]) -> list[ConversationRow]:
-        found = await queries.records(
-            f"SELECT {ROW} FROM {TABLE} WHERE (c.assistant, c.opened_on, c.conversation_id) IN ({keys}) "
-            f"ORDER BY {order}",
-            bound,
+    rows = list[ConversationRow]()
+    if found:
+        records = await queries.records(
+            f"SELECT {ROW} FROM {TABLE} WHERE (c.assistant, c.opened_on, c.conversation_id) IN "
+            f"{{places:Array(Tuple(String, Date, String))}} ORDER BY {sort.order_by(backwards=backwards)}",
+            {"places": [place[:3] for place in found]},
         )
-        return [row_of(record) for record in found]
-
-    return read
+        rows = [row_of(record) for record in records]
+    return rows
 
 
 async def _seek(
-    read: _Reading[T], parts: Parts, sort: Sort, place: Cursor | None, limit: int, now: datetime
-) -> list[T]:
-    """Read from the cursor on, the nearest first.
+    queries: Queries, parts: Parts, those: Sequence[Stretch], sort: Sort, place: Cursor | None, limit: int
+) -> list[_Place]:
+    """Find the rows from the cursor on, the nearest first.
 
-    By time they are sought among the days around the cursor, and in the whole list only when those have too few.
+    By time they are sought among the days around the cursor, then stretch by stretch, until there are enough; by
+    anything else in all stretches, each of which gives as many as are wanted.
     """
-    order = sort.order_by(backwards=place is not None and place.direction is Direction.BEFORE)
-    wanted, bound = parts.whole, {**parts.parameters, "page": limit}
+    backwards = place is not None and place.direction is Direction.BEFORE
+    order = sort.order_by(backwards=backwards)
+    bound: dict[str, object] = {"page": limit}
+    side = "1"
     if place is not None:
         side, at = place.condition()
-        wanted, bound = f"{wanted} AND {side}", {**bound, **at}
+        side, bound = f"({side})", {**bound, **at}
 
-    async def sought(within: str, more: Mapping[str, object]) -> list[T]:
-        keys = (
-            f"SELECT c.assistant, c.opened_on, c.conversation_id FROM {TABLE} WHERE {within} AND {wanted} "
-            f"ORDER BY {order} LIMIT {{page:UInt32}}"
+    def write(within: Parts) -> str:
+        return (
+            f"SELECT c.assistant, c.opened_on, c.conversation_id, {sort.expression} AS compared FROM {TABLE} "
+            f"WHERE {within.whole} AND {side} ORDER BY {order} LIMIT {{page:UInt32}}"
         )
-        return await read(keys, order, {**bound, **more})
 
-    near = _days_near(sort, place, now)
-    if near is not None:
-        found = await sought(*near)
-        if len(found) == limit:
-            return found
-    return await sought("1", {})
+    def nearest(found: Iterable[Any]) -> list[_Place]:
+        return _ordered([tuple(one) for one in found], sort, backwards=backwards)[:limit]
 
-
-def _days_near(sort: Sort, place: Cursor | None, now: datetime) -> tuple[str, Mapping[str, object]] | None:
-    """Say which days are sought first, where the order is that of the days."""
     if sort.column != "started_at":
+        return nearest(chain.from_iterable(await asked(queries, those, write, bound)))
+    forth = sort.descending == backwards  # from old to new
+    since = None if place is None else sort.day_of(place.value)
+    near = _days_near(those, since, forth=forth)
+    if near is not None and not parts.searches:
+        rest = replace(parts, days=near)
+        found = await queries.rows(write(rest), {**rest.bound, **bound})
+        if len(found) == limit:
+            return nearest(found)
+    answer = list[_Place]()
+    for one in those if forth else reversed(those):
+        if since is None or (one.last >= since if forth else one.first <= since):
+            (more,) = await asked(queries, [one], write, {**bound, "page": limit - len(answer)})
+            answer += nearest(more)
+            if len(answer) == limit:
+                break
+    return answer
+
+
+def _ordered(found: list[_Place], sort: Sort, *, backwards: bool) -> list[_Place]:
+    """Order as `Sort.order_by` does: texts by their bytes, those without a value last, ties by key."""
+    found.sort(key=lambda one: (one[0].encode(), one[2].encode()))
+    valued = [one for one in found if one[3] is not None]
+    valued.sort(key=lambda one: one[3].encode() if isinstance(one[3], str) else one[3], reverse=sort.descending)
+    ordered = valued + [one for one in found if one[3] is None]
+    return ordered[::-1] if backwards else ordered
+
+
+def _days_near(those: Sequence[Stretch], since: date | None, *, forth: bool) -> tuple[date, date] | None:
+    """Say among which days to look first, where the order is that of the days: those with about `NEAR_ROWS` rows."""
+    if forth and since is None:
         return None
-    backwards = place is not None and place.direction is Direction.BEFORE
-    if sort.descending == backwards:  # from old to new
-        if place is None:
-            return None
-        first = sort.day_of(place.value)
-        return "c.opened_on BETWEEN {near:Date} AND {far:Date}", {"near": first, "far": first + NEAR}
-    if place is None:  # what began in the future, by its clock, is new too
-        return "c.opened_on >= {far:Date}", {"far": now.astimezone(UTC).date() - NEAR}
-    last = sort.day_of(place.value)
-    return "c.opened_on BETWEEN {far:Date} AND {near:Date}", {"near": last, "far": last - NEAR}
+    within = [one for one in those if one.rows and (since is None or one.first <= since)]
+    if not within:
+        return None
+    one = within[-1]
+    newest = max(month.newest for month in one.months)
+    days = 1 + NEAR_ROWS * ((newest - one.first).days + 1) // one.rows
+    if since is None:  # what began in the future, by its clock, is new too
+        return newest - days * _DAY, those[-1].last
+    return (since, since + days * _DAY) if forth else (since - days * _DAY, since)
 
 
-async def _total(queries: Queries, parts: Parts) -> int:
-    ((total,),) = await queries.rows(f"SELECT count() FROM {TABLE} WHERE {parts.whole}", parts.parameters)
-    return int(total)
+async def _total(queries: Queries, those: Sequence[Stretch], *counted: str) -> list[int]:
+    """Count, over all stretches."""
+    answers = await asked(
+        queries, those, lambda parts: f"SELECT {', '.join(counted)} FROM {TABLE} WHERE {parts.whole}", {}
+    )
+    return [sum(column) for column in zip(*chain.from_iterable(answers), strict=True)] or [0] * len(counted)
+
+
+async def _passed(queries: Queries, those: Sequence[Stretch], sort: Sort, before: Cursor) -> int:
+    """Count the rows before a place. By time whole stretches lie on one side of it, and are known."""
+    side, bound = before.condition()
+    if sort.column != "started_at":
+        passed, at = list[Stretch](), those
+    else:
+        day = sort.day_of(before.value)
+        passed = [one for one in those if (one.first > day if sort.descending else one.last < day)]
+        at = [one for one in those if one.first <= day <= one.last]
+    (whole,), answers = await asyncio.gather(
+        _total(queries, passed, "count()"),
+        asked(queries, at, lambda parts: f"SELECT countIf({side}) FROM {TABLE} WHERE {parts.whole}", bound),
+    )
+    return whole + sum(int(count) for ((count,),) in answers)
 
 
 def row_of(record: Mapping[str, Any]) -> ConversationRow:
@@ -282,7 +341,7 @@ _BITS: Final = {**FLAGS, **{section.value: sql for section, sql in SECTIONS.item
 _PLACES: Final = {name: 1 << place for place, name in enumerate(_BITS)}
 
 
-def _counting(parts: Parts) -> str:
+def _counting(parts: Parts, most: int) -> str:
     """Write the query: how many rows have each value of each facet, and each pattern of bits.
 
     Each count is a list: first the rows that meet every filter, then those that fail one filter only, by its place.
@@ -316,7 +375,7 @@ def _counting(parts: Parts) -> str:
                 )
             )
         )
-        WHERE facet = '' OR place <= {FACET_VALUES + MAX_VALUES}
+        WHERE facet = '' OR place <= {most}
     """
 
 
@@ -327,7 +386,8 @@ def _counted(parts: Parts, found: Iterable[tuple[str, str, int, list[int]]]) -> 
     patterns: list[tuple[int, list[int]]] = []
     for facet, value, bits, counted in found:
         if facet:
-            values[facet][value] = counted[0] + (counted[places[facet]] if facet in places else 0)
+            shown = counted[0] + (counted[places[facet]] if facet in places else 0)
+            values[facet][value] = values[facet].get(value, 0) + shown
         else:
             patterns.append((bits, counted))
 

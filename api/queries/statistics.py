@@ -4,11 +4,13 @@ Fallback Rate: at least one fallback, of all. Containment Rate: not escalated, o
 of the rated. Response Rate: rated, of all. Both numbers of a rate are counted in one set, in one query.
 """
 
+import asyncio
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,11 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.problems import Problem
 from api.queries.asking import Queries
 from api.queries.conditions import TABLE, taken_apart
+from api.queries.months import asked, months, stretches
 from api.queries.selection import Selection
 
 DIMENSIONS: Final = ("language", "channel", "topic", "device", "location")
 DIMENSION_VALUES: Final = 20
 """So many of the largest values of a dimension are given."""
+
+AT_ONCE: Final = 2_000_000
+"""Of more each dimension is asked apart: exact medians hold every value, and all at once would go on on disk."""
 
 MAX_BUCKETS: Final = 10_000
 """So many stretches of time at most: a year has 8,760 hours."""
@@ -112,7 +118,18 @@ async def statistics(
     Raises Problem 422 when there would be more than `MAX_BUCKETS` stretches of time.
     """
     parts = taken_apart(selection, assistant, now).without("state")
-    found = await queries.rows(_measuring(parts.whole, bucket), {**parts.parameters, "zone": selection.zone})
+    those = stretches(parts, await months(queries))
+    counted = await asked(queries, those, lambda one: f"SELECT count() FROM {TABLE} WHERE {_all(one.whole)}", {})
+    size = sum(count for ((count,),) in counted)
+    passes: list[Sequence[str]] = [DIMENSIONS] if size <= AT_ONCE else [(), *((name,) for name in DIMENSIONS)]
+    bound = {**parts.bound, "zone": selection.zone}
+    answers = await asyncio.gather(
+        *(
+            queries.rows(_measuring(parts.whole, bucket, names, whole=not place), bound)
+            for place, names in enumerate(passes)
+        )
+    )
+    found = chain.from_iterable(answers)
     whole = Measures(**_measures((0, 0, 0, 0, 0, 0, 0, None, None)))
     times: dict[int, dict[str, Any]] = {}
     by: dict[str, list[DimensionRow]] = {name: [] for name in DIMENSIONS}
@@ -135,21 +152,30 @@ async def statistics(
     )
 
 
-def _measuring(wanted: str, bucket: BucketSize) -> str:
-    """Write the query: the whole, each stretch of time, each value of each dimension, in one pass over the table."""
-    kind = ", ".join(f"grouping({name}_) = 0, '{name}'" for name in DIMENSIONS)
-    value = ", ".join(f"grouping({name}_) = 0, {name}_" for name in DIMENSIONS)
+def _all(wanted: str) -> str:
+    """Say which conversations are measured."""
+    return f"c.closed AND c.user_messages > 0 AND {wanted}"
+
+
+def _measuring(wanted: str, bucket: BucketSize, dimensions: Sequence[str], *, whole: bool) -> str:
+    """Write the query: each value of these dimensions, and the whole and each stretch of time, in one pass."""
+    groups = {name: (f"{name}_", f"{name}_") for name in dimensions}
+    if whole:
+        groups[_TIME] = ("start_", "''")
+    kind = ", ".join(f"grouping({by}) = 0, '{name}'" for name, (by, _) in groups.items())
+    value = ", ".join(f"grouping({by}) = 0, {value}" for by, value in groups.values())
+    start = "toInt64(start_)" if whole else "toInt64(0)"
+    sets = [f"({by})" for by, _ in groups.values()] + ["()"] * whole
     return f"""
         SELECT * EXCEPT place FROM (
             SELECT *, row_number() OVER (PARTITION BY kind ORDER BY conversations DESC, value, start) AS place FROM (
-                SELECT multiIf(grouping(start_) = 0, '{_TIME}', {kind}, '') AS kind, multiIf({value}, '') AS value,
-                    toInt64(start_) AS start, {_MEASURED}
+                SELECT multiIf({kind}, '') AS kind, multiIf({value}, '') AS value, {start} AS start, {_MEASURED}
                 FROM (
                     SELECT c.fallbacks, c.escalated, c.rating, c.label, c.duration_ms, c.queries,
                         {_STARTS[bucket]} AS start_, {", ".join(f"c.{name} AS {name}_" for name in DIMENSIONS)}
-                    FROM {TABLE} WHERE c.closed AND c.user_messages > 0 AND {wanted}
+                    FROM {TABLE} WHERE {_all(wanted)}
                 ) AS c
-                GROUP BY GROUPING SETS ((), (start_), {", ".join(f"({name}_)" for name in DIMENSIONS)})
+                GROUP BY GROUPING SETS ({", ".join(sets)})
             )
         )
         WHERE place <= if(kind = '{_TIME}', {MAX_BUCKETS + 1}, {DIMENSION_VALUES})

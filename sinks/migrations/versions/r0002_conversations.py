@@ -3,6 +3,9 @@
 The columns are written out, because a revision must stay what it was; a test compares them with the registry. Old
 partitions are merged to one part, which makes FINAL over them free. Never OPTIMIZE … CLEANUP here: it removes the
 deleted rows that keep a slow writer's row hidden.
+
+Small granules and blocks, because a page reads fifty wide rows from anywhere: of 10 M they took 68 ms of CPU instead of
+152, scans the same, 3 % more on disk. Granules cannot be altered: a table made before keeps its own and is only slower.
 """
 
 from alembic import op
@@ -65,5 +68,6 @@ def upgrade() -> None:
         ENGINE = ReplacingMergeTree(version, is_deleted)
         PARTITION BY toYYYYMM(opened_on)
         ORDER BY (assistant, opened_on, conversation_id)
-        SETTINGS min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
+        SETTINGS min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1,
+            index_granularity = 1024, min_compress_block_size = 16384, max_compress_block_size = 65536
     """)

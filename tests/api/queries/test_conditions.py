@@ -145,7 +145,7 @@ async def test_words_are_looked_up_in_the_index(database: Database, queries: Cli
     writer.insert_facts(facts(*({"conversation_id": f"c-{n}", "text": f"parcel {n}"} for n in range(3_000))))
     writer.close()
     condition = compile_selection(Selection.from_items([("q", "Parcel 7")]), None, NOW)
-    subquery = condition.sql[condition.sql.index("(SELECT e.") + 1 : condition.sql.rindex(")")]
+    subquery = condition.sql[condition.sql.rindex("(SELECT e.") + 1 : condition.sql.rindex(")")]
     plan = "\n".join(line for (line,) in await queries.rows(f"EXPLAIN indexes = 1 {subquery}", condition.parameters))
     assert "text_words" in plan
 

@@ -1,7 +1,7 @@
 """On 100,000 conversations every list, count, facet and rate is what looking at every row gives."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from api.queries import listing, months
 from api.queries.listing import Counts, Page, counts, list_page, neighbours, overview
 from api.queries.selection import Selection, State
 from api.queries.sorting import SORTS, Sort
@@ -32,6 +33,15 @@ VALUES = {
     "device": DEVICES,
     "location": PLACES,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _month_by_month() -> Iterator[None]:
+    """Divide these few as if they were many."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(months, "MONTH_ROWS", 15_000)
+        patched.setattr(listing, "NEAR_ROWS", 500)
+        yield
 
 
 @pytest.fixture(scope="module")
