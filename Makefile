@@ -34,9 +34,10 @@ check: .venv/installed  ## lint, format, types, and which part may import which
 faults: .venv/installed  ## the whole fault laboratory on Apache Kafka, over an hour; ARGS="--list", "--only NAME", "--seed N"
 	$(BIN)/python -m tests.faults $(ARGS)
 
-# What both end with needs no contenders: how long labels take, and what pages of Learning take.
+# What both end with needs no contenders: how long labels and events take, and what pages of Learning take.
 define BESIDE_THE_CONTENDERS
 	$(BIN)/python -m bench.label_latency
+	$(BIN)/python -m bench.event_latency
 	$(BIN)/python -m bench.learning_page
 endef
 

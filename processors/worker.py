@@ -5,11 +5,13 @@ It knows neither Faust nor Kafka: `processors.agents` gives it batches, assignme
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from processors import measures
 from processors.cache import Cache
@@ -28,6 +30,9 @@ from schemas.store import Reader, Writer
 from schemas.topics import EVENTS
 
 log = logging.getLogger(__name__)
+
+_REST: Final = 0.25
+"""Of the interval, what at least lies between two flushes that nobody waits for."""
 
 Commit = Callable[[], Awaitable[bool]]
 """Commits what was acknowledged; False when the partitions are not ours any more or Kafka could not be reached."""
@@ -215,11 +220,17 @@ class Worker:
             self._waiting -= 1
 
     async def run(self) -> None:
-        """Flush until cancelled."""
+        """Flush until cancelled: each interval once, counted from when a flush begins, and when one is due before.
+
+        Behind a flush that took longer the next one waits a little all the same, so that it has something to do.
+        """
+        begun = -math.inf
         while True:
-            if await sleep_unless(self._due, self._pace.interval) and not self._is_full(self._epoch):
+            left = max(self._pace.interval - (time.monotonic() - begun), self._pace.interval * _REST)
+            if await sleep_unless(self._due, left) and not self._is_full(self._epoch):
                 await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
             self._due.clear()
+            begun = time.monotonic()
             await self.flush()
 
     async def drain(self, seconds: float) -> bool:

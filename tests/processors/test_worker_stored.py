@@ -104,9 +104,9 @@ async def test_without_anybody_who_waits_the_worker_keeps_its_pace(world: World)
     process = world.start(pace=SLOW).assign()
     world.produce(event("message.sent"))
     async with running(process):
+        beats = process.worker.progress.beats
         async with waiting(process, 1):
             pass
-        beats = process.worker.progress.beats
         await until(lambda: process.worker.progress.beats > beats, 5, "the flush that was asked for")
         await process.take()
         for _ in range(20):

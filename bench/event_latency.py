@@ -1,0 +1,130 @@
+"""`python -m bench.event_latency`: how long events take from Kafka to their rows while so many come in every second.
+
+A process of its own produces at an even rate; a worker stores into chDB in its process. What is measured is what the
+worker tells of itself: from the time that Kafka gave a record to the moment in which its row is stored, and a query
+finds it, of up to a thousand records of each flush.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+from processors.measures import NoMetrics
+from runtime.engine import Engine
+from runtime.kafka import Cluster, KafkaProducer, create_topics
+from runtime.loader import load
+from runtime.service import tuning
+from runtime.settings import Settings
+from runtime.simulator import Bulk
+from schemas.rules import Rules
+from sinks.clickhouse_reader import ClickHouseReader
+from sinks.clickhouse_writer import ClickHouseWriter
+from sinks.connection import Database
+from sinks.migrate import migrate
+from tests.kafka.broker import KafkaBroker
+from tests.waiting import until
+
+PARTITIONS: Final = 4
+WARM_UP_S: Final = 10
+LIVE: Final = 20_000
+_READY_S: Final = 60
+_TICKS: Final = 20
+"""Loads a second: the producer sends evenly, not once a second."""
+
+
+class Measured(NamedTuple):
+    """Seconds from Kafka to the row, sorted; how many records were stored, and what the process took for them."""
+
+    waits: list[float]
+    records: int
+    seconds: float
+    cpu: float
+    flushes: int
+
+
+async def produce(address: str, rate: int, seconds: int) -> None:
+    """Produce so many events a second."""
+    producer = KafkaProducer(Cluster(address))
+    await producer.start()
+    source = iter(Bulk(now=datetime.now(UTC), conversations=max(LIVE * 2, rate * seconds // 8), live_at_once=LIVE))
+    begun, sent = time.monotonic(), 0
+    while (passed := time.monotonic() - begun) < seconds:
+        due = int(rate * passed) - sent
+        await load(producer, (payload for _, payload in islice(source, due)), PARTITIONS)
+        sent += due
+        await asyncio.sleep(max(0.0, begun + (int(passed * _TICKS) + 1) / _TICKS - time.monotonic()))
+    await producer.stop()
+
+
+async def measured(rate: int, seconds: int, folder: Path) -> Measured:
+    """Let events come in, and give what they waited after the warm-up."""
+    (folder / "kafka").mkdir()
+    async with KafkaBroker(folder / "kafka") as broker:
+        await create_topics(Cluster(broker.address), PARTITIONS, 1)
+        database = Database.parse(f"chdb://{folder / 'clickhouse'}")
+        migrate(database)
+        writer, reader = ClickHouseWriter(database), ClickHouseReader(database)
+        engine = Engine(
+            cluster=Cluster(broker.address),
+            writer=writer,
+            reader=reader,
+            metrics=NoMetrics(),
+            rules=Rules.load(None),
+            tuning=tuning(Settings.load(group="event-latency")),
+        )
+        await engine.start()
+        await until(lambda: not engine.ready(), _READY_S, "the worker to be ready")
+        arguments = [sys.executable, "-m", "bench.event_latency", "--to", broker.address]
+        arguments += ["--rate", str(rate), "--seconds", str(seconds + WARM_UP_S)]
+        producing = await asyncio.create_subprocess_exec(*arguments)
+        progress = engine.worker.progress
+        await until(lambda: progress.records, _READY_S, "the first record")
+        await asyncio.sleep(WARM_UP_S)
+        progress.waits.clear()
+        records, flushes = progress.records, progress.flushes
+        begun, spent = time.monotonic(), time.process_time()
+        await asyncio.sleep(seconds - 1)
+        took = Measured(
+            sorted(progress.waits),
+            progress.records - records,
+            time.monotonic() - begun,
+            time.process_time() - spent,
+            progress.flushes - flushes,
+        )
+        await producing.wait()
+        await engine.stop()
+        reader.close()
+        writer.close()
+    return took
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser("bench.event_latency", description=__doc__)
+    parser.add_argument("--rate", type=int, default=10_000, help="events a second (default: 10,000)")
+    parser.add_argument("--seconds", type=int, default=60, help="after a warm-up of ten (default: 60)")
+    parser.add_argument("--to", metavar="ADDRESS", help="only produce, to this broker")
+    options = parser.parse_args()
+    if options.to:
+        asyncio.run(produce(options.to, options.rate, options.seconds))
+        return 0
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        took = asyncio.run(measured(options.rate, options.seconds, Path(folder)))
+    print(
+        f"{took.records / took.seconds:,.0f} events/s for {took.seconds:.0f} s, {took.flushes} flushes, "
+        f"{took.cpu / took.records * 1e6:.1f} CPU seconds per million:"
+    )
+    waits = took.waits
+    places = {"p50": len(waits) // 2, "p90": len(waits) * 9 // 10, "p99": len(waits) * 99 // 100, "max": len(waits) - 1}
+    print(", ".join(f"{name} {waits[place]:.2f} s" for name, place in places.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
