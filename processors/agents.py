@@ -1,5 +1,6 @@
 """The stream agents: the Faust app that brings batches, assignments and fetch times to the worker."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from processors.worker import Worker
 from schemas.topics import EVENTS, LABELS, TOPICS
 
 log = logging.getLogger(__name__)
+
+_ASKING_S: Final = 5.0
+"""How long an assignment waits for the partition counts."""
 
 POLL_RECORDS: Final = 4_000
 
@@ -64,7 +68,12 @@ class Assignments:
 
         The counts are asked for anew: only the leader of the group is sure to know that topics were widened.
         """
-        await self.consumer._thread.refresh()  # noqa: SLF001
+        asking = asyncio.ensure_future(self.consumer._thread.refresh())  # noqa: SLF001
+        done, _ = await asyncio.wait([asking], timeout=_ASKING_S)
+        for one in done:
+            one.result()
+        if not done:  # told to stop amid a rebalance, the consumer's thread answers nothing any more
+            log.warning("Kafka did not say within %.0f s how many partitions there are: taken as they were", _ASKING_S)
         owned = {topic.name: frozenset(tp.partition for tp in places if tp.topic == topic.name) for topic in TOPICS}
         counts = {topic.name: self.consumer._thread.partition_count(topic.name) for topic in TOPICS}  # noqa: SLF001
         self.blocked = _why_blocked(owned, counts)
