@@ -17,9 +17,6 @@ from schemas.topics import EVENTS, LABELS, TOPICS
 
 log = logging.getLogger(__name__)
 
-_ASKING_S: Final = 5.0
-"""How long an assignment waits for the partition counts."""
-
 POLL_RECORDS: Final = 4_000
 
 
@@ -39,11 +36,15 @@ class Group:
 
 
 class Assignments:
-    """Tells the worker which partitions are its own, and says why nothing may be consumed when that is so."""
+    """Tells the worker which partitions are its own, and says why nothing may be consumed when that is so.
+
+    Set `stopping` before the app is stopped: an assignment that is under way ends then.
+    """
 
     def __init__(self, worker: Worker, drain: float) -> None:
         """`drain`: seconds that storing may take when partitions are taken away."""
         self.blocked = ""
+        self.stopping = asyncio.Event()
         self.app: RecordBatchApp | None = None
         self._worker = worker
         self._drain = drain
@@ -69,11 +70,14 @@ class Assignments:
         The counts are asked for anew: only the leader of the group is sure to know that topics were widened.
         """
         asking = asyncio.ensure_future(self.consumer._thread.refresh())  # noqa: SLF001
-        done, _ = await asyncio.wait([asking], timeout=_ASKING_S)
-        for one in done:
-            one.result()
-        if not done:  # told to stop amid a rebalance, the consumer's thread answers nothing any more
-            log.warning("Kafka did not say within %.0f s how many partitions there are: taken as they were", _ASKING_S)
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait([asking, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not asking.done():  # the consumer's thread, which is being stopped, waits for us and answers nothing
+            asking.cancel()
+            self._worker.assigned(frozenset(), 1, generation, self.consumer.commit_frontier)
+            return
+        asking.result()
         owned = {topic.name: frozenset(tp.partition for tp in places if tp.topic == topic.name) for topic in TOPICS}
         counts = {topic.name: self.consumer._thread.partition_count(topic.name) for topic in TOPICS}  # noqa: SLF001
         self.blocked = _why_blocked(owned, counts)

@@ -105,6 +105,7 @@ class Engine:
 
     async def stop(self) -> bool:
         """Take nothing more, store and commit what was taken, leave the group; False when that took too long."""
+        self._assignments.stopping.set()
         self._app.consumer.stop_flow()
         stored = await self.worker.drain(self._tuning.drain)
         for task in self._tasks:
