@@ -136,8 +136,6 @@ def _insert(connection: Any, insert: Insert, head: bytes, request: Request, spoo
             raise QueryError(
                 243, "NOT_ENOUGH_SPACE", f"No room on the disk for the rows of an insert: {error}"
             ) from None
-        if not rows.tell():
-            return Result(None, summary={"written_rows": "0", "written_bytes": "0"})
         into, settings = (part.decode("utf-8", "replace") for part in (insert.into, insert.settings))
         statement = f"{into} FROM INFILE {_quoted(rows.name)} COMPRESSION 'none' {settings} FORMAT {insert.format}"
         done = connection.query(statement, "Null", params=request.parameters)

@@ -34,3 +34,8 @@ def test_an_insert_that_the_table_refuses_is_answered_with_the_error(
 ) -> None:
     with pytest.raises(DatabaseError):
         client.raw_insert("small", ["n"], row.encode(), settings=settings, fmt="CSV")
+
+
+def test_an_insert_of_nothing_into_a_table_that_is_not_there_is_answered_with_the_error(client: Client) -> None:
+    with pytest.raises(DatabaseError, match="UNKNOWN_TABLE|does not exist"):
+        client.raw_insert("absent", ["n"], b"", fmt="CSV")
