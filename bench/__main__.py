@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from bench import guests, machine, plot, producer, report, table
+from bench.arguments import positive
 from bench.contender import Measurement, Task
 from bench.contenders import CONTENDERS, CannotRun, Contender, chosen
 from bench.producer import Produced
@@ -55,13 +56,11 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("--events", type=_positive, default=1_000_000, help="at least so many (default: 1,000,000)")
+    parser.add_argument("--events", type=positive, default=1_000_000, help="at least so many (default: 1,000,000)")
     parser.add_argument(
-        "--live", type=_positive, metavar="N", help=f"conversations live at once (default: {producer.LIVE_AT_ONCE:,})"
+        "--live", type=positive, metavar="N", help=f"conversations live at once (default: {producer.LIVE_AT_ONCE:,})"
     )
-    parser.add_argument(
-        "--rounds", type=_positive, default=3, help="interleaved; the medians are reported (default: 3)"
-    )
+    parser.add_argument("--rounds", type=positive, default=3, help="interleaved; the medians are reported (default: 3)")
     parser.add_argument("--all", action="store_true", help="the engines of the JVM too, which Maven builds first")
     parser.add_argument("--only", action="append", choices=CONTENDERS, help="may be given several times")
     parser.add_argument("--profile", choices=CONTENDERS, help=f"write its cProfile to {PLACE.relative_to(HERE)}/")
@@ -72,13 +71,6 @@ def _options() -> argparse.Namespace:
     if options.live and options.events < producer.fewest_events(options.live):
         parser.error(f"--live {options.live:,} needs --events {producer.fewest_events(options.live):,} or more")
     return options
-
-
-def _positive(text: str) -> int:
-    number = int(text.replace("_", "").replace(",", ""))
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 async def _measured(options: argparse.Namespace, folder: Path) -> Report:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.contender import Task, Watch, run, until_taken
-from processors.measures import CACHE_BYTES, CACHED, EVICTED, RELOADED, ROWS
+from processors.measures import CACHE_BYTES, CACHED, EVICTED, RELOADED, ROWS, Metrics
 from runtime.engine import Engine
 from runtime.kafka import Cluster
 from runtime.metrics import PrometheusMetrics, name_of
@@ -46,6 +46,8 @@ class Sink:
     reader: Reader
     facts: Callable[[], int]
     totals: Callable[[], dict[str, int]]
+    client: Any = None
+    """Asks the database, where there is one."""
 
 
 def chdb(folder: Path) -> AbstractContextManager[Sink]:
@@ -68,7 +70,7 @@ def clickhouse(database: Database) -> Iterator[Sink]:
         return dict(zip(answer.column_names, map(int, answer.result_rows[0]), strict=True))
 
     try:
-        yield Sink(writer, reader, facts, totals)
+        yield Sink(writer, reader, facts, totals, client)
     finally:
         client.close()
         reader.close()
@@ -89,6 +91,18 @@ def memory(_folder: Path) -> Iterator[Sink]:
     yield Sink(store, store, lambda: sum(len(batch.facts) for batch in store._batches), totals)
 
 
+def engine_of(sink: Sink, address: str, settings: Settings, metrics: Metrics) -> Engine:
+    """Make a worker as it ships, which reads from this Kafka."""
+    return Engine(
+        cluster=Cluster(address),
+        writer=sink.writer,
+        reader=sink.reader,
+        metrics=metrics,
+        rules=Rules.load(None),
+        tuning=tuning(settings),
+    )
+
+
 async def contend(task: Task, watch: Watch) -> dict[str, int]:
     """Take the whole input; the watch stops when every fact and row is stored and the last offset committed."""
     with {"chdb": chdb, "memory": memory}[task.name](Path(task.folder)) as sink:
@@ -97,15 +111,8 @@ async def contend(task: Task, watch: Watch) -> dict[str, int]:
 
 async def contend_with(sink: Sink, task: Task, watch: Watch) -> dict[str, int]:
     """Do so with any sink."""
-    settings, metrics = Settings.load(group=task.group), PrometheusMetrics()
-    engine = Engine(
-        cluster=Cluster(task.address),
-        writer=sink.writer,
-        reader=sink.reader,
-        metrics=metrics,
-        rules=Rules.load(None),
-        tuning=tuning(settings),
-    )
+    metrics = PrometheusMetrics()
+    engine = engine_of(sink, task.address, Settings.load(group=task.group), metrics)
 
     def taken() -> int:
         if engine.failed.done():

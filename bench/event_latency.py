@@ -15,18 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
+from bench.afterword_worker import chdb, engine_of
+from bench.arguments import positive
+from bench.waits import in_words
 from processors.measures import NoMetrics
-from runtime.engine import Engine
 from runtime.kafka import Cluster, KafkaProducer, create_topics
 from runtime.loader import load
-from runtime.service import tuning
 from runtime.settings import Settings
 from runtime.simulator import Bulk
-from schemas.rules import Rules
-from sinks.clickhouse_reader import ClickHouseReader
-from sinks.clickhouse_writer import ClickHouseWriter
-from sinks.connection import Database
-from sinks.migrate import migrate
 from tests.kafka.broker import KafkaBroker
 from tests.waiting import until
 
@@ -39,7 +35,7 @@ _TICKS: Final = 20
 
 
 class Measured(NamedTuple):
-    """Seconds from Kafka to the row, sorted; how many records were stored, and what the process took for them."""
+    """Seconds from Kafka to the row; how many records were stored, and what the process took for them."""
 
     waits: list[float]
     records: int
@@ -65,50 +61,39 @@ async def produce(address: str, rate: int, seconds: int) -> None:
 async def measured(rate: int, seconds: int, folder: Path) -> Measured:
     """Let events come in, and give what they waited after the warm-up."""
     (folder / "kafka").mkdir()
-    async with KafkaBroker(folder / "kafka") as broker:
-        await create_topics(Cluster(broker.address), PARTITIONS, 1)
-        database = Database.parse(f"chdb://{folder / 'clickhouse'}")
-        migrate(database)
-        writer, reader = ClickHouseWriter(database), ClickHouseReader(database)
-        engine = Engine(
-            cluster=Cluster(broker.address),
-            writer=writer,
-            reader=reader,
-            metrics=NoMetrics(),
-            rules=Rules.load(None),
-            tuning=tuning(Settings.load(group="event-latency")),
-        )
-        await engine.start()
-        await until(lambda: not engine.ready(), _READY_S, "the worker to be ready")
-        arguments = [sys.executable, "-m", "bench.event_latency", "--to", broker.address]
-        arguments += ["--rate", str(rate), "--seconds", str(seconds + WARM_UP_S)]
-        producing = await asyncio.create_subprocess_exec(*arguments)
-        progress = engine.worker.progress
-        await until(lambda: progress.records, _READY_S, "the first record")
-        await asyncio.sleep(WARM_UP_S)
-        progress.waits.clear()
-        records, flushes = progress.records, progress.flushes
-        begun, spent = time.monotonic(), time.process_time()
-        await asyncio.sleep(seconds - 1)
-        took = Measured(
-            sorted(progress.waits),
-            progress.records - records,
-            time.monotonic() - begun,
-            time.process_time() - spent,
-            progress.flushes - flushes,
-        )
-        await producing.wait()
-        await engine.stop()
-        reader.close()
-        writer.close()
+    with chdb(folder) as sink:
+        async with KafkaBroker(folder / "kafka") as broker:
+            await create_topics(Cluster(broker.address), PARTITIONS, 1)
+            engine = engine_of(sink, broker.address, Settings.load(group="event-latency"), NoMetrics())
+            await engine.start()
+            await until(lambda: not engine.ready(), _READY_S, "the worker to be ready")
+            arguments = [sys.executable, "-m", "bench.event_latency", "--to", broker.address]
+            arguments += ["--rate", str(rate), "--seconds", str(seconds + WARM_UP_S + 1)]
+            producing = await asyncio.create_subprocess_exec(*arguments)
+            progress = engine.worker.progress
+            await until(lambda: progress.records, _READY_S, "the first record")
+            await asyncio.sleep(WARM_UP_S)
+            progress.waits.clear()
+            records, flushes = progress.records, progress.flushes
+            begun, spent = time.monotonic(), time.process_time()
+            await asyncio.sleep(seconds)
+            took = Measured(
+                list(progress.waits),
+                progress.records - records,
+                time.monotonic() - begun,
+                time.process_time() - spent,
+                progress.flushes - flushes,
+            )
+            await producing.wait()
+            await engine.stop()
     return took
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser("bench.event_latency", description=__doc__)
-    parser.add_argument("--rate", type=int, default=10_000, help="events a second (default: 10,000)")
-    parser.add_argument("--seconds", type=int, default=60, help="after a warm-up of ten (default: 60)")
+    parser.add_argument("--rate", type=positive, default=10_000, help="events a second (default: 10,000)")
+    parser.add_argument("--seconds", type=positive, default=60, help="after a warm-up of ten (default: 60)")
     parser.add_argument("--to", metavar="ADDRESS", help="only produce, to this broker")
     options = parser.parse_args()
     if options.to:
@@ -116,13 +101,13 @@ def main() -> int:
         return 0
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         took = asyncio.run(measured(options.rate, options.seconds, Path(folder)))
+    if not took.waits:
+        sys.exit("no record was stored in that time: give it more --seconds")
     print(
         f"{took.records / took.seconds:,.0f} events/s for {took.seconds:.0f} s, {took.flushes} flushes, "
         f"{took.cpu / took.records * 1e6:.1f} CPU seconds per million:"
     )
-    waits = took.waits
-    places = {"p50": len(waits) // 2, "p90": len(waits) * 9 // 10, "p99": len(waits) * 99 // 100, "max": len(waits) - 1}
-    print(", ".join(f"{name} {waits[place]:.2f} s" for name, place in places.items()))
+    print(in_words(took.waits))
     return 0
 
 

@@ -4,7 +4,6 @@ Maven compiles the sources and fetches the engines into .cache/bench once; what 
 bench/java/README.md.
 """
 
-import fcntl
 import hashlib
 import resource
 import shutil
@@ -146,22 +145,15 @@ def built() -> Path:
     """
     if lacks := why_unavailable():
         raise CannotBuild(f"the contenders in bench/java cannot run: {lacks}")
-    place = _place()
-    if place.is_dir():
-        return place
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "java.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.is_dir():
-            arriving = CACHE / "java-arriving"
-            shutil.rmtree(arriving, ignore_errors=True)
-            for source in sources(SOURCES):
-                target = arriving / source.relative_to(SOURCES)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
-            build(arriving)
-            arriving.rename(place)
-    return place
+    return jars.appearing_whole(_place(), _copied_and_built)
+
+
+def _copied_and_built(folder: Path) -> None:
+    for source in sources(SOURCES):
+        target = folder / source.relative_to(SOURCES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    build(folder)
 
 
 def build(folder: Path) -> None:
@@ -188,7 +180,7 @@ def build(folder: Path) -> None:
 
 def _place() -> Path:
     """Where these sources are once they are built."""
-    return CACHE / f"java-{key(SOURCES)}"
+    return CACHE / "java" / key(SOURCES)
 
 
 def key(folder: Path) -> str:

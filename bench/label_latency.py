@@ -17,18 +17,14 @@ from typing import Final
 
 import msgspec
 
+from bench.afterword_worker import chdb, engine_of
+from bench.arguments import positive
+from bench.waits import in_words
 from processors.measures import NoMetrics
-from runtime.engine import Engine
 from runtime.kafka import Cluster, KafkaProducer, create_topics
 from runtime.loader import load
-from runtime.service import tuning
 from runtime.settings import Settings
 from runtime.simulator import Simulation
-from schemas.rules import Rules
-from sinks.clickhouse_reader import ClickHouseReader
-from sinks.clickhouse_writer import ClickHouseWriter
-from sinks.connection import Database
-from sinks.migrate import migrate
 from tests.kafka.broker import KafkaBroker
 
 PARTITIONS: Final = 4
@@ -42,71 +38,58 @@ _PAUSE_S: Final = 0.1
 
 
 async def measured(labels: int, folder: Path) -> tuple[list[float], int, int]:
-    """Give the seconds that each label took, sorted, and how many conversations there were and were in memory."""
+    """Give the seconds that each label took, and how many conversations there were and were in memory."""
     chance, now = random.Random(7), datetime.now(UTC) - timedelta(days=2)
     simulation = Simulation(now=now, conversations=CONVERSATIONS)
     settings = Settings.load(group="label-latency", cache_bytes=_SMALLEST_CACHE)
     (folder / "kafka").mkdir()
-    async with KafkaBroker(folder / "kafka") as broker:
-        cluster = Cluster(broker.address)
-        await create_topics(cluster, PARTITIONS, 1)
-        producer = KafkaProducer(cluster)
-        await producer.start()
-        loaded = await load(producer, (payload for _, payload in simulation.events()), PARTITIONS)
-        database = Database.parse(f"chdb://{folder / 'clickhouse'}")
-        migrate(database)
-        writer, reader, client = ClickHouseWriter(database), ClickHouseReader(database), database.client()
-        engine = Engine(
-            cluster=cluster,
-            writer=writer,
-            reader=reader,
-            metrics=NoMetrics(),
-            rules=Rules.load(None),
-            tuning=tuning(settings),
-        )
-        await engine.start()
-        await engine.caught_up(loaded.records)
-        await engine.close_due()
-        cached = engine.worker.cached
-        waits = []
-        names = [row[0] for row in client.query("SELECT conversation_id FROM conversations FINAL").result_rows]
-        chosen = [name for name in chance.sample(names, len(names)) if ("shop", name) not in engine.worker._cache]
-        for number, name in enumerate(chosen[:labels]):
-            label = {
-                "type": "label.set",
-                "id": f"label-{number}",
-                "assistant": "shop",
-                "conversation_id": name,
-                "at": int(time.time() * 1000),
-                "label": "positive",
-            }
-            began = time.monotonic()
-            await load(producer, [msgspec.json.encode(label)], PARTITIONS)
-            while True:
-                found = await asyncio.to_thread(client.query, _ASK, parameters={"id": name})
-                if found.result_rows and found.result_rows[0][0] == label["id"]:
-                    break
-                await asyncio.sleep(_ASK_S)
-            waits.append(time.monotonic() - began)
-            await asyncio.sleep(chance.random() * _PAUSE_S)
-        await engine.stop()
-        client.close()
-        reader.close()
-        writer.close()
-        await producer.stop()
-    return sorted(waits), len(names), cached
+    with chdb(folder) as sink:
+        async with KafkaBroker(folder / "kafka") as broker:
+            cluster = Cluster(broker.address)
+            await create_topics(cluster, PARTITIONS, 1)
+            producer = KafkaProducer(cluster)
+            await producer.start()
+            loaded = await load(producer, (payload for _, payload in simulation.events()), PARTITIONS)
+            engine = engine_of(sink, broker.address, settings, NoMetrics())
+            await engine.start()
+            await engine.caught_up(loaded.records)
+            await engine.close_due()
+            cached = engine.worker.cached
+            waits = []
+            names = [row[0] for row in sink.client.query("SELECT conversation_id FROM conversations FINAL").result_rows]
+            chosen = [name for name in chance.sample(names, len(names)) if ("shop", name) not in engine.worker._cache]
+            for number, name in enumerate(chosen[:labels]):
+                label = {
+                    "type": "label.set",
+                    "id": f"label-{number}",
+                    "assistant": "shop",
+                    "conversation_id": name,
+                    "at": int(time.time() * 1000),
+                    "label": "positive",
+                }
+                began = time.monotonic()
+                await load(producer, [msgspec.json.encode(label)], PARTITIONS)
+                while True:
+                    found = await asyncio.to_thread(sink.client.query, _ASK, parameters={"id": name})
+                    if found.result_rows and found.result_rows[0][0] == label["id"]:
+                        break
+                    await asyncio.sleep(_ASK_S)
+                waits.append(time.monotonic() - began)
+                await asyncio.sleep(chance.random() * _PAUSE_S)
+            await engine.stop()
+            await producer.stop()
+    return waits, len(names), cached
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser("bench.label_latency", description=__doc__)
-    parser.add_argument("--labels", type=int, default=200, help="how many labels (default: 200)")
+    parser.add_argument("--labels", type=positive, default=200, help="how many labels (default: 200)")
     options = parser.parse_args()
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         waits, stored, cached = asyncio.run(measured(options.labels, Path(folder)))
-    places = {"p50": len(waits) // 2, "p90": len(waits) * 9 // 10, "p99": len(waits) * 99 // 100, "max": len(waits) - 1}
     print(f"{len(waits)} labels, each for one of {stored:,} closed conversations, {cached:,} others in memory:")
-    print(", ".join(f"{name} {waits[place]:.3f} s" for name, place in places.items()))
+    print(in_words(waits))
     return 0
 
 

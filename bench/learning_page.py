@@ -16,21 +16,16 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import httpx2
-from fastapi import FastAPI
 
-from api.writing.log import EventLog
-from runtime.application import application
-from runtime.settings import Settings
-from runtime.sign_in import sign_in_of
+from bench.arguments import positive
 from schemas.conversation import COLUMNS
-from schemas.rules import Rules
 from sinks.connection import Database
 from sinks.migrate import migrate
+from tests.signed_in import signed_in
 
 CONVERSATIONS: Final = 1_000_000
 TARGET_S: Final = 0.300
 _INSERTS: Final = 20
-_HERE: Final = "http://127.0.0.1"
 
 ROWS: Final = {
     "assistant": "'shop'",
@@ -116,14 +111,9 @@ class Taken(NamedTuple):
 
 async def measured(folder: Path, conversations: int, rounds: int) -> dict[str, list[Taken]]:
     """Give what each page took, round by round; the first round, in which all is cold, is left out."""
-    settings = Settings.load(data=folder, rate_limit=100_000)
     database = Database.parse(f"chdb://{folder / 'clickhouse'}")
     fill(database, conversations)
-    sign_in = sign_in_of(settings, "a secret of the bench, long enough for anybody", _HERE, links=True)
-    nobody: EventLog = None  # type: ignore[assignment]  # nothing is written
-    opened = application(settings, Rules.load(None), database, nobody, sign_in, _HERE, embedded=True)
-    async with opened as app, _browser(app) as browser:
-        assert (await browser.get(sign_in.new_link())).status_code == 303
+    async with signed_in(database, folder) as browser:
         pages = PAGES | {DEEP: await _deep(browser)}
         taken: dict[str, list[Taken]] = {name: [] for name in pages}
         for turn in range(rounds + 1):
@@ -135,10 +125,6 @@ async def measured(folder: Path, conversations: int, rounds: int) -> dict[str, l
                 if turn:
                     taken[name].append(once)
     return taken
-
-
-def _browser(app: FastAPI) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=_HERE)
 
 
 async def _deep(browser: httpx2.AsyncClient) -> str:
@@ -157,8 +143,8 @@ def _ms(seconds: float) -> str:
 def main() -> int:
     """Measure and print; gives 1 when the first page is over the target."""
     parser = argparse.ArgumentParser("bench.learning_page", description=__doc__)
-    parser.add_argument("--conversations", type=int, default=CONVERSATIONS, help=f"(default: {CONVERSATIONS:,})")
-    parser.add_argument("--rounds", type=int, default=15, help="of each page (default: 15)")
+    parser.add_argument("--conversations", type=positive, default=CONVERSATIONS, help=f"(default: {CONVERSATIONS:,})")
+    parser.add_argument("--rounds", type=positive, default=15, help="of each page (default: 15)")
     options = parser.parse_args()
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         taken = asyncio.run(measured(Path(folder), options.conversations, options.rounds))

@@ -13,8 +13,8 @@ import statistics as figures
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,16 +30,13 @@ from api.queries.listing import list_page, neighbours, overview
 from api.queries.selection import Selection
 from api.queries.sorting import Cursor, Direction, Sort
 from api.queries.statistics import BucketSize, statistics
-from api.writing.log import EventLog
 from bench import machine
+from bench.arguments import positive
 from bench.page_rows import EVERY, Made, stored, write_messages, write_rows
-from runtime.application import application
-from runtime.settings import Settings
-from runtime.sign_in import sign_in_of
 from schemas.conversation import ConversationRow
-from schemas.rules import Rules
 from sinks.clickhouse_queries import ClickHouseQueries
 from sinks.connection import Database
+from tests.signed_in import signed_in
 
 CONVERSATIONS: Final = 10_000_000
 ROUNDS: Final = 20
@@ -48,7 +45,6 @@ TARGETS: Final = {"query": (0.100, 0.250), "detail": (0.050, 0.250), "page": (0.
 EVENTS_A_SECOND: Final = 20_000
 _EVENTS_A_CONVERSATION: Final = 5
 _NOTHING: Final = "nothing"
-_HERE: Final = "http://127.0.0.1"
 _KEPT: Final = Path(__file__).parent.parent / ".cache" / "bench"
 
 Asked = Callable[[], Awaitable[object]]
@@ -190,7 +186,8 @@ async def measured(
     client = database.client()
     taken: dict[str, Taken] = {}
     deep = await _row_amid(queries, made)
-    async with _browser(database) as browser:
+    assert database.folder is not None
+    async with signed_in(database, database.folder.parent) as browser:
         asked = list(questions(queries, made, deep))
         asked += [Question(name, "page", _page(browser, address)) for name, address in PAGES.items() if pages]
         with _written(database, made, writing) as written:
@@ -221,19 +218,6 @@ def _page(browser: httpx2.AsyncClient, address: str) -> Asked:
         assert answer.status_code == 200, answer.text
 
     return ask
-
-
-@asynccontextmanager
-async def _browser(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    """Give a browser that is signed in to the application over this database."""
-    assert database.folder is not None
-    settings = Settings.load(data=database.folder.parent, rate_limit=100_000)
-    sign_in = sign_in_of(settings, "a secret of the bench, long enough for anybody", _HERE, links=True)
-    nobody: EventLog = None  # type: ignore[assignment]  # nothing is written
-    opened = application(settings, Rules.load(None), database, nobody, sign_in, _HERE, embedded=True)
-    async with opened as app, httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=_HERE) as browser:
-        assert (await browser.get(sign_in.new_link())).status_code == 303
-        yield browser
 
 
 def _selected(client: Any) -> tuple[int, int]:
@@ -298,8 +282,8 @@ def _line(name: str, one: Taken) -> str:
 def main() -> int:
     """Measure and print; gives 1 when something is over its target."""
     parser = argparse.ArgumentParser("bench.page_queries", description=__doc__)
-    parser.add_argument("--conversations", type=int, default=CONVERSATIONS, help=f"(default: {CONVERSATIONS:,})")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each question (default: {ROUNDS})")
+    parser.add_argument("--conversations", type=positive, default=CONVERSATIONS, help=f"(default: {CONVERSATIONS:,})")
+    parser.add_argument("--rounds", type=positive, default=ROUNDS, help=f"of each question (default: {ROUNDS})")
     parser.add_argument("--only", default="", help="what the names of questions have to contain")
     parser.add_argument("--writing", action="store_true", help=f"while {EVENTS_A_SECOND:,} events/s are written")
     parser.add_argument("--no-pages", action="store_true", help="leave the whole pages out")

@@ -84,7 +84,7 @@ def test_what_the_build_lacks_is_said(
         (tmp_path / name).touch(mode=0o755)
     assert reason in jvm.why_unavailable()
     assert bool(reason) == bool(jvm.why_unavailable())
-    (tmp_path / "cache" / f"java-{jvm.key(jvm.SOURCES)}").mkdir(parents=True)
+    (tmp_path / "cache" / "java" / jvm.key(jvm.SOURCES)).mkdir(parents=True)
     assert jvm.why_unavailable() == "", "what is built needs neither"
 
 

@@ -3,21 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
-from typing import Final
 
 import httpx2
 import pyarrow.parquet as pq
 
-from api.writing.log import EventLog
-from runtime.application import application
-from runtime.settings import Settings
-from runtime.sign_in import sign_in_of
-from schemas.rules import Rules
 from sinks.connection import Database
 from tests.faults.laboratory import Laboratory
-
-_HERE: Final = "http://localhost"
-_SECRET: Final = "a secret of the laboratory, long enough for anybody"
+from tests.signed_in import signed_in
 
 
 class Visitor:
@@ -54,13 +46,6 @@ class Visitor:
 @asynccontextmanager
 async def visiting(laboratory: Laboratory) -> AsyncIterator[Visitor]:
     """Open the review application, in this process, on the ClickHouse of a laboratory."""
-    settings = Settings.load(data=laboratory.directory / "visitor", rate_limit=100_000)
-    sign_in = sign_in_of(settings, _SECRET, _HERE, links=True)
-    nobody: EventLog = None  # type: ignore[assignment]  # a visitor writes nothing
     database = Database.parse(laboratory.clickhouse.url)
-    opened = application(settings, Rules.load(None), database, nobody, sign_in, _HERE, embedded=True)
-    async with opened as app:
-        transport = httpx2.ASGITransport(app)
-        async with httpx2.AsyncClient(transport=transport, base_url=_HERE) as browser:
-            assert (await browser.get(sign_in.new_link())).status_code == 303
-            yield Visitor(browser)
+    async with signed_in(database, laboratory.directory / "visitor") as browser:
+        yield Visitor(browser)

@@ -5,6 +5,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -51,18 +52,25 @@ def fetched() -> Path:
 
     Safe beside other sessions: one fetches and the others wait, and the folder appears whole. Raises FetchError.
     """
-    jars = place()
-    if jars.is_dir():
-        return jars
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    return appearing_whole(place(), fetch)
+
+
+def appearing_whole(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Give a folder, after making it when it is not there; `make` is given the place where it is made.
+
+    One session makes it and the others wait, and what was begun and never ended is begun anew.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not jars.is_dir():
-            arriving = CACHE / "arriving"
+        if not folder.is_dir():
+            arriving = folder.parent / "arriving"
             shutil.rmtree(arriving, ignore_errors=True)
-            fetch(arriving)
-            arriving.rename(jars)
-    return jars
+            make(arriving)
+            arriving.rename(folder)
+    return folder
 
 
 def fetch(target: Path) -> None:
