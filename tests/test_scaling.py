@@ -6,8 +6,9 @@ from itertools import islice
 import pytest
 
 from bench.scaling.figures import MEASURED, Load
-from bench.scaling.plan import Plan, distinct
+from bench.scaling.plan import REST, Plan, distinct
 from bench.scaling.simulation import Simulation, seen_hit_ratio
+from processors import worker
 from runtime.simulator import Bulk
 
 SMALL = Load(events_per_second=2_000.0)
@@ -25,6 +26,20 @@ def test_closed_form_and_simulation_agree_on_a_small_load() -> None:
     assert seen.closing_cores == pytest.approx(plan.closing_cores(), rel=0.15)
     assert seen.parts_per_second == pytest.approx(plan.parts_per_second, rel=0.05)
     assert seen.lag == 0
+
+
+def test_a_light_worker_keeps_to_the_interval_and_a_heavy_one_rests_behind_its_flush() -> None:
+    light, heavy = (
+        Plan.of(Load(events_per_second=rate, closing=1e9), MEASURED, workers=1, shards=1)
+        for rate in (2_000.0, 20_000.0)
+    )
+    assert light.flush < 0.75
+    assert light.cycle == pytest.approx(1.0)
+    assert heavy.flush > 0.75
+    assert heavy.cycle == pytest.approx(heavy.flush + 0.25)
+    assert REST == worker._REST
+    for plan in (light, heavy):
+        assert Simulation(plan, seconds=200.0).run().cycle == pytest.approx(plan.cycle, rel=0.05)
 
 
 def test_a_seed_decides_a_life() -> None:

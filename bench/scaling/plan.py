@@ -1,5 +1,6 @@
 """The plan in closed form: what a load needs, from the measured figures alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, exp, inf
 
@@ -8,6 +9,8 @@ from bench.scaling.figures import Figures, Load
 MONTH = 30 * 86_400.0
 _DAY = 86_400
 _MOST_SHARDS = 100
+REST = 0.25
+"""Of the interval, what at least lies between two flushes: `processors.worker._REST`."""
 
 
 def distinct(events: float, live: float, events_per_conversation: float) -> float:
@@ -51,9 +54,10 @@ class Plan:
         Where no number of shards would do, it has one and does not fit.
         """
         count = workers or 1
-        for _ in range(20):  # the rows of an event depend on the epoch, that on the workers
+        for _ in range(20):  # the rows of an event depend on the epoch (of one interval here), that on the workers
             plan = cls(load=load, figures=figures, workers=count, partitions=_partitions(count), shards=shards or 1)
-            wanted = workers or max(2, ceil(load.events_per_second * plan.worker_event / 1e6 / load.worker_busy))
+            each = plan.worker_event_in(plan.worker_rate * load.interval)
+            wanted = workers or max(2, ceil(load.events_per_second * each / 1e6 / load.worker_busy))
             if wanted <= count:
                 break
             count = wanted
@@ -77,29 +81,39 @@ class Plan:
 
     @property
     def epoch(self) -> float:
-        """Events in an epoch of a worker that keeps up: what comes in the interval and the flush before it."""
+        """Events in an epoch of a worker that keeps up: what comes from one flush's beginning to the next's."""
         return min(self.worker_rate * self.cycle, self.load.epoch_facts)
 
     @property
     def cycle(self) -> float:
-        """Seconds from one flush to the next, infinite when it falls behind: the interval begins when a flush ends."""
-        cycle = self.load.interval
+        """Seconds from the beginning of a flush to that of the next, on average; infinite when the worker falls behind.
+
+        It does when a full epoch, and its share of a look for what is due, takes longer to flush than the next to fill.
+        """
+        filling, following = self.load.epoch_facts / self.worker_rate, self.load.interval
         for _ in range(1_000):
-            events = self.worker_rate * cycle
-            following = self.load.interval + self.flush_of(events, cycle)
-            if events > self.load.epoch_facts and following > self.load.interval + cycle:
-                return inf
-            if abs(following - cycle) < 1e-6:
-                return following
             cycle = following
-            if cycle > 3_600:
-                return inf
-        return cycle
+            flush, looks = self.flush_of(min(self.worker_rate * cycle, self.load.epoch_facts)), self._looks_of(cycle)
+            following = min(
+                (1 - looks) * self._cycle_behind(flush) + looks * self._cycle_behind(flush + self.close_seconds),
+                max(filling, flush + looks * self.close_seconds),  # full epochs make up for what a look delayed
+            )
+            if abs(following - cycle) < 1e-6:
+                break
+        return following if following <= filling else inf
+
+    def _cycle_behind(self, flush: float) -> float:
+        """Give what lies between the beginnings of a flush and of the next: an interval, or the flush and a rest.
+
+        An epoch that is full does not wait for that, but for the flush.
+        """
+        due = max(self.load.interval, flush + REST * self.load.interval)
+        return max(flush, min(due, self.load.epoch_facts / self.worker_rate))
 
     @property
     def flush(self) -> float:
-        """Seconds of a flush."""
-        return self.cycle - self.load.interval
+        """Seconds of a flush, a look for what is due not included."""
+        return self.flush_of(self.epoch)
 
     def _rows_at(self, events: float) -> float:
         return distinct(events, self.worker_live, self.load.events_per_conversation) / events if events else 0.0
@@ -107,13 +121,16 @@ class Plan:
     @property
     def rows_per_event(self) -> float:
         """Rows that an event makes while the worker keeps up."""
-        return self._rows_at(min(self.worker_rate * self.load.interval, self.load.epoch_facts))
+        return self._rows_at(self.epoch)
 
     @property
     def worker_event(self) -> float:
         """CPU of a worker for an event, in microseconds, its share of the flush included."""
-        flush = self.figures.worker_flush / max(1.0, self.worker_rate * self.load.interval)
-        return self.worker_event_at(self.rows_per_event) + flush
+        return self.worker_event_in(self.epoch)
+
+    def worker_event_in(self, epoch: float) -> float:
+        """The same in an epoch of so many events."""
+        return self.worker_event_at(self._rows_at(epoch)) + self.figures.worker_flush / max(1.0, epoch)
 
     def worker_event_at(self, rows: float) -> float:
         """The same without the flush's share, for so many rows an event."""
@@ -125,13 +142,13 @@ class Plan:
             + of.ready_row * (rows - of.http_rows)
         )
 
-    def flush_of(self, events: float, cycle: float) -> float:
-        """Seconds of a flush of so many events, once a `cycle`, with ClickHouse doing nothing else meanwhile.
+    def flush_of(self, events: float) -> float:
+        """Seconds of a flush of so many events, with ClickHouse doing nothing else meanwhile.
 
         Folding, then the facts, beside them the look-up, then the rows; records that come meanwhile are taken on the
         same core. An insert goes to all shards at once, and each inserts its part.
         """
-        of, load, shards = self.figures, self.load, self.shards
+        of, shards = self.figures, self.shards
         rows = self._rows_at(events)
         on_core = events * (self.worker_event_at(rows) - of.take_event) + of.worker_flush
         on_core /= 1 - min(0.95, self.worker_rate * of.take_event / 1e6)
@@ -139,14 +156,25 @@ class Plan:
         facts = of.insert_facts + events * of.fact * (1 / shards + divided)
         then = of.insert_rows + events * rows * of.row * (1 / shards + divided)
         look_up = of.look_up + events * self.look_up_event / shards
-        looking = self.close_seconds * cycle / self._close_period(cycle)
-        if load.one_closes:
-            looking *= shards / self.workers
-        return (max(on_core + facts, look_up) + then) / 1e6 + looking
+        return (max(on_core + facts, look_up) + then) / 1e6
+
+    def _looks_of(self, cycle: float) -> float:
+        """Give the share of the flushes in which a worker looks for what is due."""
+        return self._lookers / self.workers * cycle / self._close_period(cycle)
+
+    @property
+    def _lookers(self) -> int:
+        return self.shards if self.load.one_closes else self.workers
 
     def _close_period(self, cycle: float) -> float:
-        """Seconds from one look to the next: it is due some time after the last, and made with the next flush."""
-        return max(cycle, self.load.closing + self.close_seconds + cycle / 2)
+        """Seconds from one look to the next: it is due some time after the last, and made with the next flush.
+
+        Flushes that all keep to the interval have no part in that by chance: the look comes with every so many of them.
+        """
+        due = self.load.closing + self.close_seconds
+        if cycle < self.load.interval + 1e-6:
+            return ceil(due / cycle) * cycle
+        return max(cycle, due + cycle / 2)
 
     @property
     def close_seconds(self) -> float:
@@ -240,7 +268,7 @@ class Plan:
 
     def closing_cores(self) -> float:
         """CPU seconds a second of looking for what is due."""
-        looks = (self.shards if self.load.one_closes else self.workers) / self._close_period(self.cycle)
+        looks = self._lookers / self._close_period(self.cycle)
         whole = self.figures.close_open_row * self.load.open_rows / 1e6
         return looks * (whole / self.shards if self.load.one_closes else whole)
 
@@ -255,11 +283,24 @@ class Plan:
 
     @property
     def latency(self) -> tuple[float, float]:
-        """Seconds from an event to its row, p50 and p99: its place in the cycle, then the flush.
+        """Seconds from an event to its row, p50 and p99: what is left of the cycle, then the flush.
 
-        p99 is met in a cycle that waits for a look for what is due.
+        A flush with a look for what is due takes longer. So does the cycle that begins with it, and the flush behind
+        that has more to write.
         """
-        return self.cycle * 0.5 + self.flush, self.cycle * 0.9 + self.flush + self.close_seconds
+        if self.cycle == inf:
+            return inf, inf
+        looks, look = self._looks_of(self.cycle), self.close_seconds
+        flush, cycle, longer = self.flush, self._cycle_behind(self.flush), self._cycle_behind(self.flush + look)
+        fuller = self.flush_of(min(self.worker_rate * longer, self.load.epoch_facts))
+        both = max(0.0, 2 * looks - 1)  # looks are evenly spaced: one behind another only if they are that many
+        kinds = (
+            ((1 - 2 * looks + both) * cycle, cycle, flush),
+            ((looks - both) * cycle, cycle, flush + look),
+            ((looks - both) * longer, longer, fuller),
+            (both * longer, longer, fuller + look),
+        )
+        return _quantile(kinds, 0.5), _quantile(kinds, 0.99)
 
     @property
     def kafka_bytes(self) -> float:
@@ -293,6 +334,20 @@ class Plan:
             "closing": self.closing_cores() * share,
             "kafka": self.broker_cores * share,
         }
+
+
+def _quantile(kinds: Sequence[tuple[float, float, float]], wanted: float) -> float:
+    """Give the time in which this share of the events has its row.
+
+    Of each kind: how many there are, how long they wait for their flush at most (evenly up to that), the flush.
+    """
+    total = sum(share for share, *_ in kinds)
+    low, high = 0.0, max(longest + flush for _, longest, flush in kinds)
+    for _ in range(60):
+        time = (low + high) / 2
+        seen = sum(share * min(1.0, max(0.0, time - flush) / longest) for share, longest, flush in kinds)
+        low, high = (time, high) if seen < wanted * total else (low, time)
+    return high
 
 
 def _partitions(workers: int) -> int:

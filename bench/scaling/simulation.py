@@ -9,11 +9,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import count
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 
-from bench.scaling.plan import Plan
+from bench.scaling.plan import REST, Plan
 from processors.cache import Cache
 
 Life = Generator[float, float, None]
@@ -148,10 +148,11 @@ class Simulation:
         waiting: deque[tuple[float, float, int]] = deque()
         close_at, looking = self._random.random() * load.closing, plan.look_up_event
         now = yield 0.0
-        until = now
+        until, begun = now, -inf
         while True:
-            held = sum(many for *_, many in waiting)
-            now = yield now + min(load.interval, max(0.0, load.epoch_facts - held) / rate)
+            due = max(begun + load.interval, now + REST * load.interval)
+            full = until + max(0, load.epoch_facts - sum(many for *_, many in waiting)) / rate
+            begun = now = yield max(now, min(due, full))
             waiting.append((until, now, int(self._random.poisson(rate * (now - until)))))
             until = now
             taken = list(_take(waiting, load.epoch_facts))
