@@ -55,10 +55,13 @@ class Assignments:
         assert self.app is not None
         return cast("Consumer", self.app.consumer)
 
-    def answered(self, place: TP, tick: Tick, generation: int) -> None:
-        """Move the clock of a partition of `assistant.events`."""
-        if place.topic == EVENTS.name:
-            self._worker.answered(place.partition, tick, generation)
+    def answered(self, place: TP, tick: Tick, generation: int, passed: Callable[[], object] | None) -> None:
+        """Pass on that a fetch was answered."""
+        self._worker.answered(place.topic, place.partition, tick, generation, passed)
+
+    def committed(self, offsets: Mapping[TP, int]) -> None:
+        """Tell the worker what is stored already."""
+        self._worker.committed({(place.topic, place.partition): offset for place, offset in offsets.items()})
 
     async def revoked(self) -> None:
         """Store and commit what was taken."""

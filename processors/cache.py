@@ -1,7 +1,5 @@
 """Conversations in memory, bounded in bytes, those dropped first that no recent epoch touched."""
 
-from collections.abc import Iterable
-
 from processors.conversation import Conversation
 from schemas.facts import Key
 
@@ -40,13 +38,6 @@ class Cache:
         """Forget all."""
         self._all.clear()
         self.bytes = 0
-
-    def recount(self, conversations: Iterable[Conversation]) -> None:
-        """Note that these may have grown; one that was dropped meanwhile is not counted again."""
-        for one in conversations:
-            if one.counted:
-                self.bytes += one.size - one.counted
-                one.counted = one.size
 
     def evict(self) -> int:
         """Drop conversations until the limit is kept; gives how many. Called when all of them are flushed.

@@ -8,7 +8,7 @@ Cached conversations are many: effects are kept as msgpack, identities as 16 byt
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -26,9 +26,21 @@ FOLD_REVISION: Final = 1
 """Grows (to 127) when a column rule in this code changes, the language detector and user agent data included."""
 
 DAY: Final = 86_400_000
+_DAY: Final = DAY
 NEVER: Final = -1
 UNWRITTEN: Final = 0
 """No version: every real one holds a fold revision."""
+
+_USER: Final = code.USER
+_ASSISTANT: Final = code.ASSISTANT
+_SYSTEM: Final = code.SYSTEM
+_LABELLED: Final = code.LABELLED
+_ERASED: Final = code.ERASED
+_OF_LABELS: Final = (code.LABELLED, code.CLEARED)
+_WITH_TEXT: Final = 8
+"""So many items has the effect of a user's message when the last is its text."""
+_LETTERS_ENOUGH: Final = LETTERS_ENOUGH
+_TEXTS_ENOUGH: Final = TEXTS_ENOUGH
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(tuple[Any, ...]).decode
@@ -36,14 +48,13 @@ _intern = sys.intern
 
 
 class Fact(msgspec.Struct, gc=False):
-    """One event with its identity: `at` in epoch milliseconds, `digest` xxh3-128 of the payload.
+    """What an event means, with its identity: `digest` is xxh3-128 of the payload.
 
     `pair` is the identity as a conversation keeps it: 8 bytes of the id's hash, 8 of the digest. `place` is where its
     columns stand in the epoch, -1 when it was read from the store.
     """
 
-    event: WireEvent
-    at: int
+    effect: Effect
     digest: bytes
     pair: bytes
     place: int = -1
@@ -183,29 +194,28 @@ class Conversation:
         """
         conversation = cls(key, partition, effects)
         facts = sorted(facts, key=_moment_of_fact)
-        if len({fact.event.id for fact in facts}) == len(facts) and not any(f.event.kind == code.ERASED for f in facts):
+        if len({fact.effect[2] for fact in facts}) == len(facts) and not any(f.effect[3] == _ERASED for f in facts):
             for fact in facts:  # the usual case: as many ids as facts, nothing erased
-                conversation.add(fact.event, fact.at, fact.pair)
+                conversation.add(fact.effect, fact.pair)
             return conversation
-        distinct: dict[tuple[str, bytes], Fact] = {(fact.event.id, fact.digest): fact for fact in facts}
-        erasures = [fact for fact in distinct.values() if fact.event.kind == code.ERASED]
+        distinct: dict[tuple[str, bytes], Fact] = {(fact.effect[2], fact.digest): fact for fact in facts}
+        erasures = [fact for fact in distinct.values() if fact.effect[3] == _ERASED]
         conversation.erasures = len(erasures)
-        conversation.cut = max((fact.at for fact in erasures), default=NEVER)
+        conversation.cut = max((fact.effect[0] for fact in erasures), default=NEVER)
         conversation.days = tuple(
-            sorted({fact.at // DAY for fact in distinct.values() if not fact.event.kind.startswith("label.")})
+            sorted({fact.effect[0] // DAY for fact in distinct.values() if fact.effect[3] not in _OF_LABELS})
         )
-        counting = [fact for fact in distinct.values() if fact.event.kind != code.ERASED and fact.at > conversation.cut]
+        cut = conversation.cut
+        counting = [fact for fact in distinct.values() if fact.effect[3] != _ERASED and fact.effect[0] > cut]
         conversation.facts = len(counting)
         chosen: dict[str, Fact] = {}
         for fact in counting:
-            other = chosen.get(fact.event.id)
-            if other is None or (fact.at, fact.digest) < (other.at, other.digest):
-                chosen[fact.event.id] = fact
+            other = chosen.get(fact.effect[2])
+            if other is None or (fact.effect[0], fact.digest) < (other.effect[0], other.digest):
+                chosen[fact.effect[2]] = fact
         conversation.known = b"".join([fact.pair for fact in (*erasures, *counting)])
         for fact in sorted(chosen.values(), key=_moment_of_fact):
-            effect = effects(fact.event, fact.at, conversation._wants_text(fact.at))
-            assert effect is not None
-            conversation._append(effect)
+            conversation._append(fact.effect)
         return conversation
 
     def _wants_text(self, at: int) -> bool:
@@ -215,7 +225,7 @@ class Conversation:
         belong among them.
         """
         return not self.language and (
-            (self.letters < LETTERS_ENOUGH and len(self.texts) < TEXTS_ENOUGH) or self.disordered or at <= self.at
+            (self.letters < _LETTERS_ENOUGH and len(self.texts) < _TEXTS_ENOUGH) or self.disordered or at <= self.at
         )
 
     @property
@@ -228,7 +238,7 @@ class Conversation:
         """The version of the row but for the revisions and the closed bit."""
         return (min(self.erasures, 255) << Version.ERASURE_SHIFT) + (self.facts << Version.FACT_SHIFT)
 
-    def add(self, event: WireEvent, at: int, pair: bytes) -> bool:
+    def add(self, effect: Effect, pair: bytes) -> bool:
         """Fold one fact in; True when it was new.
 
         Raises Reload when the set has to be read as a whole: an erasure, or a second content of an id. A fact at or
@@ -239,27 +249,29 @@ class Conversation:
             if known.find(pair) >= 0:
                 return False
             raise Reload
-        effect = self.effects(event, at, False if self.language else self._wants_text(at))
-        if effect is None:
+        at, kind = effect[0], effect[3]
+        if kind == _ERASED:
             raise Reload
         if at <= self.cut:
             raise Erased
         self.known = known + pair
         self.facts += 1
-        day = at // DAY
-        if day not in self.days and effect[3] < code.LABELLED:
+        day = at // _DAY
+        if day not in self.days and kind < _LABELLED:
             self.days = (*self.days, day)
         self._append(effect)
         return True
 
     def _append(self, effect: Effect) -> None:
         """Note an effect; take its step at once when it is the latest."""
+        at = effect[0]
+        if len(effect) == _WITH_TEXT and effect[3] == _USER and not self._wants_text(at):
+            effect = effect[:-1]
         packed = _pack(effect)
         self.log.append(packed)
         self.size += len(packed) + _FACT_BYTES
         if self.disordered:
             return
-        at = effect[0]
         if at < self.at or (at == self.at and (effect[1], effect[2]) < (self.seq, self.id)):
             self.disordered = True
             return
@@ -284,9 +296,9 @@ class Conversation:
         self.seq = effect[1]
         self.id = effect[2]
         kind = effect[3]
-        if self.started < 0 and kind < code.LABELLED:
+        if self.started < 0 and kind < _LABELLED:
             self.started = at
-        if kind > code.SYSTEM:
+        if kind > _SYSTEM:
             self.cells = None
             _STEPS[kind](self, effect)
             return
@@ -301,19 +313,17 @@ class Conversation:
                 self._subject(topic, subtopic)
         if tags:
             self._tag(effect[2], [(effect[2], *tag) for tag in tags])
-        if role == code.SYSTEM:
+        if role == _SYSTEM:
             return
         activity = self.activity
         if activity < 0:
             self.sessions = 1
             self.session_start = at
-        elif at - activity >= self.effects.gap or (
-            role == code.USER and self.ended and any(self.user_at <= ended < at for ended in self.ended)
-        ):
+        elif at - activity >= self.effects.gap or (role == _USER and self.ended and self._was_ended(at)):
             self.sessions += 1
             self.session_start = at
         self.activity = at
-        if role == code.USER:
+        if role == _USER:
             self.users += 1
             self.user_at = self.message_at = at
             question = effect[6]
@@ -321,11 +331,11 @@ class Conversation:
                 key = question.to_bytes(8)
                 if self.questions.find(key) < 0:
                     self.questions += key
-            if len(effect) > 7 and self.letters < LETTERS_ENOUGH and len(self.texts) < TEXTS_ENOUGH:
+            if len(effect) == _WITH_TEXT and self.letters < _LETTERS_ENOUGH and len(self.texts) < _TEXTS_ENOUGH:
                 self.texts = (*self.texts, effect[7])
                 self.letters += letters(effect[7])
                 self.cells = None
-        elif role == code.ASSISTANT:
+        elif role == _ASSISTANT:
             self.assistants += 1
             self.message_at = at
         else:
@@ -333,6 +343,10 @@ class Conversation:
             if not self.claimed or not self.escalated:
                 self.claimed = self.escalated = True
                 self.cells = None
+
+    def _was_ended(self, at: int) -> bool:
+        """Whether the conversation was said to be ended between the user's message before and `at`."""
+        return any(self.user_at <= ended < at for ended in self.ended)
 
     def _subject(self, topic: str, subtopic: str) -> None:
         if topic and topic != self.topic:
@@ -410,6 +424,56 @@ class Conversation:
         self.seen = None
 
 
+def sort_in(
+    facts: dict[Key, list[Fact]],
+    keys: Sequence[Key],
+    events: Sequence[WireEvent],
+    times: Sequence[int],
+    ids: Sequence[str],
+    digests: Sequence[bytes],
+    start: int,
+    effects: Mapping[str, Effects],
+) -> None:
+    """Sort the facts of a batch in under their conversations; the first of them has place `start`."""
+    for number, key in enumerate(keys):
+        digest = digests[number]
+        pair = xxh3_64_digest(ids[number].encode()) + digest[:8]
+        fact = Fact(effects[key[0]].of(events[number], times[number]), digest, pair, start + number)
+        known = facts.get(key)
+        if known is None:
+            facts[key] = [fact]
+        else:
+            known.append(fact)
+
+
+def fold_into(
+    conversations: Sequence[Conversation], facts: Mapping[Key, Sequence[Fact]], epoch: int, known: set[int]
+) -> tuple[list[Conversation], list[Key], int]:
+    """Fold what came for each of these conversations into it.
+
+    Adds to `known` the places of facts that are not to be stored: known already, or taken by an erasure. Gives the
+    conversations that hold, those that have to be read as a whole, and how many facts an erasure took.
+    """
+    folded: list[Conversation] = []
+    dropped: list[Key] = []
+    erased = 0
+    for conversation in conversations:
+        conversation.epoch = epoch
+        try:
+            for fact in facts[conversation.key]:
+                try:
+                    if not conversation.add(fact.effect, fact.pair):
+                        known.add(fact.place)
+                except Erased:
+                    known.add(fact.place)
+                    erased += 1
+        except Reload:
+            dropped.append(conversation.key)
+        else:
+            folded.append(conversation)
+    return folded, dropped, erased
+
+
 _BASE_BYTES: Final = 1_500
 """Slots, integers, the key, cells and the place in the cache; checked against tracemalloc in the tests."""
 _FACT_BYTES: Final = 66
@@ -427,13 +491,8 @@ class Erased(Exception):  # noqa: N818  (an instruction, not an error)
 _moment = itemgetter(0, 1, 2)
 
 
-def _moment_of_fact(fact: Fact) -> tuple[int, int, str]:
-    return fact.at, fact.event.seq or 0, fact.event.id
-
-
-def _array_head(length: int) -> bytes:
-    """MessagePack's head of an array of so many items."""
-    return b"\xdd" + length.to_bytes(4)
+def _moment_of_fact(fact: Fact) -> Effect:
+    return fact.effect[:3]
 
 
 _STEPS: Final = {

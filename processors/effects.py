@@ -31,21 +31,17 @@ RATED: Final = 8
 ENDED: Final = 9
 LABELLED: Final = 10
 CLEARED: Final = 11
+ERASED: Final = 12
 
 _ROLES: Final = {"user": USER, "assistant": ASSISTANT, "agent": AGENT, "system": SYSTEM}
 _DETECTION_TEXT: Final = 100
 """Characters of a text that the language detector may see; 40 letters are enough for it."""
 
-ERASED: Final = "conversation.erased"
 _MESSAGE: Final = WIRE["message.sent"]
 
 
 class Effects:
-    """Reads events of one assistant under its rules. Callable: `effects(event, at, wants_text)` gives the effect.
-
-    `wants_text`: whether the text of a user's message may still be needed to detect the language.
-    An erasure decides which facts count (see `Conversation.of`).
-    """
+    """Reads events of one assistant under its rules."""
 
     def __init__(self, rules: AssistantRules) -> None:
         self.gap: int = rules.idle_gap_ms
@@ -54,8 +50,8 @@ class Effects:
         fallbacks = Fallbacks(rules)
         self._could_not_help = fallbacks.could_not_help
         self._is_fallback_intent = fallbacks.is_fallback_intent
-        self._by_kind: dict[str, Callable[[WireEvent, int], Effect | None]] = {
-            ERASED: lambda _event, _at: None,
+        self._by_kind: dict[str, Callable[[WireEvent, int], Effect]] = {
+            "conversation.erased": lambda event, at: (at, event.seq or 0, event.id, ERASED),
             "message.fallback": _reported,
             "conversation.started": _profile,
             "conversation.updated": _profile,
@@ -67,8 +63,12 @@ class Effects:
             "label.cleared": _cleared,
         }
 
-    def __call__(self, event: WireEvent, at: int, wants_text: bool) -> Effect | None:
-        """Give the effect of an event; None for an erasure, which has none of its own."""
+    def of(self, event: WireEvent, at: int) -> Effect:
+        """Give the effect of an event.
+
+        That of an erasure stands for it only: it decides which facts count (see `Conversation.of`). The last item of a
+        user's message is its text, where it may be needed to detect the language.
+        """
         if event.__class__ is not _MESSAGE:
             return self._by_kind[event.kind](event, at)
         role = event.role
@@ -78,7 +78,7 @@ class Effects:
             key = self._question_key(event.text or "", event.id, event.is_question)
             question = xxh3_64_intdigest(key.encode()) if key else None
             tags = self._tags(event) if event.fallback or event.intent else None
-            if wants_text and event.text and not language:
+            if event.text and not language:
                 return (at, event.seq or 0, event.id, USER, said, tags, question, event.text[:_DETECTION_TEXT])
             return (at, event.seq or 0, event.id, USER, said, tags, question)
         if role == "assistant":

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from processors.conversation import Fact
-from processors.records import Record
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key
+from schemas.facts import Facts, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +18,31 @@ class Homeward:
     sent: Awaitable[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a batch of facts comes from: the first has place `start`; offsets and keys of their records in order."""
+
+    start: int
+    topic: str
+    partition: int
+    offsets: list[int]
+    keys: list[bytes | None]
+
+
 @dataclass(slots=True)
 class Epoch:
     """One flush in the making.
 
     `facts`: what came, by conversation, as it came; nothing is folded before the flush. `columns`: the same as they are
-    stored, built while they are in the CPU's cache, in the order of `Fact.place`; `records` and `origins` lead from
-    there to the record. `bytes`: of all values. `frontier`: the next offset by (topic, partition). `urgent`: somebody
-    waits for the result.
+    stored, in the order of `Fact.place`; `origins` lead from there to the record. The records themselves and their
+    events are let go as soon as they are read, so that the next ones come to lie where the CPU's cache is warm.
+    `bytes`: of all values. `frontier`: the next offset by (topic, partition). `urgent`: somebody waits for the result.
     """
 
+    columns: Facts
     number: int = field(default_factory=count(1).__next__)
     facts: dict[Key, list[Fact]] = field(default_factory=dict)
-    columns: FactColumns = field(default_factory=FactColumns)
-    records: list[Record] = field(default_factory=list)
-    origins: list[tuple[int, str, int]] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     bytes: int = 0
     letters: list[DeadLetter] = field(default_factory=list)
     homeward: list[Homeward] = field(default_factory=list)
@@ -42,14 +51,13 @@ class Epoch:
     urgent: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.acknowledge)
+        return bool(self.acknowledge or self.frontier)
 
     @property
     def held(self) -> int:
         """How many records it keeps in memory: facts, dead letters, and those on their way home."""
         return len(self.columns) + len(self.letters) + len(self.homeward)
 
-    def origin(self, place: int) -> tuple[str, int, Record]:
-        """Give topic, partition and record of the fact at `place`."""
-        _, topic, partition = self.origins[bisect_right(self.origins, place, key=lambda one: one[0]) - 1]
-        return topic, partition, self.records[place]
+    def origin(self, place: int) -> Origin:
+        """Give the batch that the fact at `place` came with."""
+        return self.origins[bisect_right(self.origins, place, key=lambda one: one.start) - 1]

@@ -8,14 +8,14 @@ cache.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeVar
 
 from processors import loading, measures
 from processors.cache import Cache
-from processors.conversation import Conversation, Erased, Reload
+from processors.conversation import Conversation, fold_into
 from processors.crash_point import CrashPoint, Passing, unharmed
 from processors.effects import Effects
 from processors.epoch import Epoch
@@ -24,10 +24,11 @@ from processors.loading import Found
 from processors.measures import Metrics
 from processors.persistence import Abandoned, Persistence, insert_bisecting, sleep_unless
 from processors.projection import Projection, project
+from processors.records import Taken
 from schemas.conversation import RowColumns, Version
-from schemas.facts import FactColumns, Key
+from schemas.facts import Facts, Key
 from schemas.failures import Invalid, Reason, Unavailable
-from schemas.store import Erasure
+from schemas.store import Erasure, Frontier
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,7 +41,10 @@ _STALE_PAUSE: Final = 0.5
 
 
 class Flush:
-    """One flush of one epoch: `run`, then `confirm` once all is stored."""
+    """One flush of one epoch.
+
+    Who gives one up before its end has to forget all conversations: they know what is not stored.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Flush:
         metrics: Metrics,
         effects_of: Callable[[str], Effects],
         partitions: int,
+        required: Frontier,
         clocks: Mapping[int, int],
         rules_revision: int,
         now: Callable[[], int],
@@ -59,17 +64,19 @@ class Flush:
     ) -> None:
         """`clocks`: epoch ms by partition, as of now; `partitions`: how many both topics have.
 
+        `required`: how far the store has said already that it has everything.
         `passing` is told of each crash point.
         """
         self.given_up = asyncio.Event()
         self.newest_rules = rules_revision
-        self.stored = FactColumns()
+        self.stored: Facts | None = None
         self._epoch = epoch
         self._persistence = persistence
         self._cache = cache
         self._metrics = metrics
         self._effects_of = effects_of
         self._partitions = partitions
+        self._required = required
         self._clocks = clocks
         self._rules = rules_revision
         self._now = now
@@ -107,6 +114,7 @@ class Flush:
         await self._fold_found(list(dict.fromkeys([*missing, *again])), found, spoiled)
         await self._arrive_home()
         await self._store_rows()
+        await self._note(self._epoch.frontier)
         self._passing(CrashPoint.AFTER_INSERT)
         if self._erasures:
             erase = partial(self._persistence.writer.erase, self._erasures)
@@ -123,22 +131,11 @@ class Flush:
         erased = 0
         facts, number = self._epoch.facts, self._epoch.number
         async for chunk in self._chunks(cached):
-            folded = []
-            for conversation in chunk:
-                conversation.epoch = number
-                try:
-                    for fact in facts[conversation.key]:
-                        try:
-                            if not conversation.add(fact.event, fact.at, fact.pair):
-                                known.add(fact.place)
-                        except Erased:
-                            known.add(fact.place)
-                            erased += 1
-                except Reload:
-                    self._cache.drop(conversation.key)
-                    dropped.append(conversation.key)
-                else:
-                    folded.append(conversation)
+            folded, unreadable, gone = fold_into(chunk, facts, number, known)
+            for key in unreadable:
+                self._cache.drop(key)
+            dropped += unreadable
+            erased += gone
             self._project(folded)
         self._metrics.count(measures.DUPLICATES, len(known) - erased)
         self._metrics.count(measures.ERASED, erased)
@@ -154,7 +151,9 @@ class Flush:
             yield those[start : start + _CHUNK]
 
     def _project(self, conversations: Collection[Conversation]) -> None:
-        self._projections.append(project(conversations, self._clocks, self._rules, self._now()))
+        projection = project(conversations, self._clocks, self._rules, self._now())
+        self._projections.append(projection)
+        self._cache.bytes += projection.grown
 
     async def _store_facts(self, known: AbstractSet[int]) -> list[int]:
         """Store the facts of the epoch but those known; gives the places of those that the store refuses."""
@@ -175,8 +174,8 @@ class Flush:
         if not refused:
             return []
         self._bury(sorted(refused), "ClickHouse refuses the fact")
-        columns = self._epoch.columns
-        keys = list(dict.fromkeys((columns.assistant[place], columns.conversation_id[place]) for place in refused))
+        columns = self._epoch.columns.take(sorted(refused)).columns()
+        keys = list(dict.fromkeys(zip(columns.assistant, columns.conversation_id, strict=True)))
         self._forget(keys)
         return keys
 
@@ -186,12 +185,15 @@ class Flush:
             self._cache.drop(key)
         self._projections = [one.without(keys) for one in self._projections]
 
-    def _bury(self, places: Iterable[int], detail: str) -> None:
-        for place in places:
-            topic, partition, record = self._epoch.origin(place)
-            invalid = Invalid(Reason.REFUSED, detail)
-            assistant = self._epoch.columns.assistant[place]
-            self._epoch.letters.append(dead_letter(topic, partition, record, invalid, assistant, self._now()))
+    def _bury(self, places: Sequence[int], detail: str) -> None:
+        invalid = Invalid(Reason.REFUSED, detail)
+        facts = self._epoch.columns.take(places).columns()
+        for number, place in enumerate(places):
+            origin = self._epoch.origin(place)
+            nth = place - origin.start
+            record = Taken(origin.offsets[nth], facts.recorded_at[number], origin.keys[nth], facts.payload[number])
+            letter = dead_letter(origin.topic, origin.partition, record, invalid, facts.assistant[number], self._now())
+            self._epoch.letters.append(letter)
             self._metrics.count(measures.DEAD_LETTERS, 1, Reason.REFUSED)
 
     async def _store_letters(self) -> None:
@@ -204,31 +206,52 @@ class Flush:
         if not keys:
             return Found()
         reader = self._persistence.reader
-        facts = self._epoch.facts
-        look = partial(loading.read, reader, keys, facts)
+        look = partial(loading.read, reader, keys, self._required, self._effects_of)
         found = await self._persistence.read("read facts", look, self.given_up)
+        stale = loading.unwhole(found, keys, self._partitions)
         deadline = asyncio.get_running_loop().time() + self._stale_seconds
-        while found.stale and asyncio.get_running_loop().time() < deadline:
-            self._metrics.count(measures.STALE_READS, len(found.stale))
+        while stale and asyncio.get_running_loop().time() < deadline:
+            self._metrics.count(measures.STALE_READS, len(stale))
             await sleep_unless(self.given_up, _STALE_PAUSE)
-            look = partial(loading.read, reader, found.stale, facts)
+            look = partial(loading.read, reader, stale, self._required, self._effects_of)
             again = await self._persistence.read("read facts", look, self.given_up)
+            found.behind = again.behind
+            # An answer from before the first fact finds no row: one that was seen before is kept to tell.
             found.rows.update(again.rows)
-            for key in found.stale:
+            for key in stale:
                 found.facts[key] = again.facts.get(key, [])
-            # An answer from before the first fact finds no row either: it takes the row that was seen to tell.
-            found.stale = [key for key in found.stale if loading.is_stale(found.rows[key], found.facts[key])]
-        if found.stale:
-            log.error("rows say more than the facts there are, and are made anew from the facts: %s", found.stale[:10])
-            delete = partial(self._persistence.writer.delete_rows, found.stale)
-            await self._persistence.write("delete stale rows", delete, self.given_up)
-            for key in found.stale:
-                del found.rows[key]
+            stale = loading.unwhole(found, stale, self._partitions)
+        if stale:
+            await self._take_as_it_is(found, stale)
         for row in found.rows.values():
             self.newest_rules = max(self.newest_rules, Version.revisions(row.version)[1])
         if found.unreadable:
             log.error("%d stored facts cannot be read by this version and do not count", found.unreadable)
         return found
+
+    async def _note(self, frontier: Frontier) -> None:
+        note = partial(self._persistence.writer.insert_frontier, frontier)
+        await self._persistence.write("insert frontier", note, self.given_up)
+
+    async def _take_as_it_is(self, found: Found, stale: Sequence[Key]) -> None:
+        """Go on with a store that stays behind: it has lost what it had, or offsets were set by hand."""
+        for (topic, partition), offset in found.behind.items():
+            log.error(
+                "%s[%d] was committed up to %d, and the store has it up to %d: what is missing comes when the group is "
+                "made to read from there again",
+                topic,
+                partition,
+                self._required[topic, partition],
+                offset,
+            )
+        await self._note({place: self._required[place] for place in found.behind})
+        boasting = [key for key in stale if loading.is_stale(found, key)]
+        if boasting:
+            log.error("rows say more than the facts there are, and are made anew from the facts: %s", boasting[:10])
+            delete = partial(self._persistence.writer.delete_rows, boasting)
+            await self._persistence.write("delete stale rows", delete, self.given_up)
+            for key in boasting:
+                del found.rows[key]
 
     async def _fold_found(self, keys: Sequence[Key], found: Found, refused: AbstractSet[bytes]) -> None:
         """Fold and project what was not in memory, from what is stored and what came."""
@@ -267,16 +290,12 @@ class Flush:
         keys = {(names[0][place], names[1][place]) for place in refused}
         log.error("ClickHouse refuses the rows of %s", sorted(keys)[:10])
         for key in keys:
-            places = (fact.place for fact in self._epoch.facts[key])
+            places = [fact.place for fact in self._epoch.facts[key]]
             self._bury(places, "ClickHouse refuses the row of its conversation; the fact is stored")
         self._forget(keys)
         await self._store_letters()
 
-    def confirm(self) -> int:
-        """Note that all is stored; gives how many conversations were written."""
-        written = 0
-        for projection in self._projections:
-            projection.confirm()
-            self._cache.recount(projection.conversations)
-            written += len(projection.conversations)
-        return written
+    @property
+    def written(self) -> int:
+        """How many conversations were written."""
+        return sum(projection.count for projection in self._projections)

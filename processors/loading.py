@@ -9,7 +9,7 @@ from schemas.conversation import Version
 from schemas.facts import Key, StoredFact
 from schemas.failures import Invalid
 from schemas.partitioning import home_partitions
-from schemas.store import Erasure, Reader, StoredRow
+from schemas.store import Erasure, Frontier, Reader, StoredRow
 from schemas.wire import decode
 
 
@@ -19,32 +19,44 @@ class Found:
 
     facts: dict[Key, list[Fact]] = field(default_factory=dict)
     rows: dict[Key, StoredRow] = field(default_factory=dict)
-    stale: list[Key] = field(default_factory=list)
+    behind: dict[tuple[str, int], int] = field(default_factory=dict)
     unreadable: int = 0
 
 
-def read(reader: Reader, keys: Collection[Key], pending: Mapping[Key, Sequence[Fact]]) -> Found:
-    """Look conversations up; blocks. `stale`: those whose row says more than the facts found.
+def read(reader: Reader, keys: Collection[Key], required: Frontier, effects_of: Callable[[str], Effects]) -> Found:
+    """Look conversations up; blocks.
 
-    Rows are looked for under the days of the facts found, where alone they can stand, and of those pending: an answer
-    from before the first fact of a conversation looks as if it were a new one, and its row mostly stands there.
+    `behind`: how far the answer knows topics to be stored, of those where that is less than required. Rows are looked
+    for under the days of the facts found, where alone they can stand.
     """
     found = Found()
-    gather(found, reader.read_facts(keys))
-    days = {fact.at // DAY for facts in found.facts.values() for fact in facts}
-    days |= {fact.at // DAY for key in keys for fact in pending[key]}
-    found.rows = reader.read_rows(keys, days)
-    found.stale = [key for key, row in found.rows.items() if is_stale(row, found.facts.get(key, ()))]
+    facts, frontier = reader.look_up(keys)
+    gather(found, facts, effects_of)
+    found.behind = {place: known for place, offset in required.items() if (known := frontier.get(place, 0)) < offset}
+    days = {fact.effect[0] // DAY for facts in found.facts.values() for fact in facts}
+    found.rows = reader.read_rows(list(found.facts), days)
     return found
 
 
-def is_stale(row: StoredRow, facts: Sequence[Fact]) -> bool:
-    """Whether a row says more than these facts, so that they are not all there are."""
-    erasures, counting = counts(facts)
+def unwhole(found: Found, keys: Sequence[Key], partitions: int) -> list[Key]:
+    """Give those of the conversations whose facts come from an old state, as far as their partitions or rows tell."""
+    old = {partition for _, partition in found.behind}
+    if old:
+        homes = home_partitions([conversation for _, conversation in keys], partitions)
+        return [key for key, home in zip(keys, homes, strict=True) if home in old or is_stale(found, key)]
+    return [key for key in keys if is_stale(found, key)]
+
+
+def is_stale(found: Found, key: Key) -> bool:
+    """Whether the row of a conversation says more than its facts, so that they are not all there are."""
+    row = found.rows.get(key)
+    if row is None:
+        return False
+    erasures, counting = counts(found.facts.get(key, ()))
     return Version.facts(row.version) > (min(erasures, 255), counting)
 
 
-def gather(found: Found, stored: Sequence[StoredFact]) -> None:
+def gather(found: Found, stored: Sequence[StoredFact], effects_of: Callable[[str], Effects]) -> None:
     """Add stored facts to what is found, read."""
     for one in stored:
         try:
@@ -52,15 +64,16 @@ def gather(found: Found, stored: Sequence[StoredFact]) -> None:
         except Invalid:
             found.unreadable += 1
             continue
-        found.facts.setdefault(one.key, []).append(Fact(event, at, one.digest, pair_of(event.id, one.digest)))
+        fact = Fact(effects_of(one.key[0]).of(event, at), one.digest, pair_of(event.id, one.digest))
+        found.facts.setdefault(one.key, []).append(fact)
 
 
 def counts(facts: Sequence[Fact]) -> tuple[int, int]:
     """Give (erasures, facts since the last erasure) of a set of facts, as the version counts them."""
-    erasures = {(fact.event.id, fact.digest) for fact in facts if fact.event.kind == ERASED}
-    cut = max((fact.at for fact in facts if fact.event.kind == ERASED), default=NEVER)
+    erasures = {(fact.effect[2], fact.digest) for fact in facts if fact.effect[3] == ERASED}
+    cut = max((fact.effect[0] for fact in facts if fact.effect[3] == ERASED), default=NEVER)
     return len(erasures), len(
-        {(fact.event.id, fact.digest) for fact in facts if fact.event.kind != ERASED and fact.at > cut}
+        {(fact.effect[2], fact.digest) for fact in facts if fact.effect[3] != ERASED and fact.effect[0] > cut}
     )
 
 
@@ -91,5 +104,5 @@ def erasures_due(conversations: Sequence[Conversation], pending: Mapping[Key, Se
     return [
         Erasure(one.key, one.cut, min(one.erasures, 255) << Version.ERASURE_SHIFT)
         for one in conversations
-        if one.erasures and any(fact.at <= one.cut for fact in pending.get(one.key, ()))
+        if one.erasures and any(fact.effect[0] <= one.cut for fact in pending.get(one.key, ()))
     ]

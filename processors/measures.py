@@ -59,7 +59,7 @@ EVICTED = Measure("evicted", "counter", "Conversations dropped from memory.", "S
 STALE_READS = Measure(
     "stale_reads",
     "counter",
-    "Rows that said more than the facts found: ClickHouse answered from an old state.",
+    "Conversations looked up anew because ClickHouse had answered from an old state.",
     "Check the replicas; set select_sequential_consistency=1 or insert_quorum on a replicated cluster.",
 )
 CLOSED_IDLE = Measure("closed_idle", "counter", "Conversations closed because they fell silent.", "None.")

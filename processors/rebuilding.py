@@ -102,7 +102,7 @@ def rebuild(
         projection = project([one for one, fault in chunk if fault or not drifted], {}, rules.revision, now)
         if len(projection.rows):
             writer.insert_rows(projection.rows)
-        found.written += len(projection.conversations)
+        found.written += projection.count
         progress(len(chunk))
     if found.orphaned:
         writer.delete_rows(found.orphaned)
@@ -127,13 +127,13 @@ def _compared(reader: Reader, rules: Rules, found: Drift) -> Iterator[list[tuple
         # A worker may have stored more since the facts were read; whatever a row says is in the facts read after it.
         if newer := [key for key, one in conversations.items() if _says_more(rows[key], one)]:
             again = Found()
-            gather(again, reader.read_facts(newer))
+            gather(again, reader.read_facts(newer), effects_of)
             conversations |= {one.key: one for one in fold(again, {}, list(again.facts), 1, effects_of)}
         return [(one, _fault(found, one, rows[key], rules.revision)) for key, one in conversations.items()]
 
     facts = Found()
     for stored in reader.scan_facts():
-        gather(facts, stored)
+        gather(facts, stored, effects_of)
         if len(facts.facts) >= _CHUNK:
             yield compared(facts)
             facts = Found()

@@ -1,7 +1,7 @@
 """Records as they come from Kafka, and the way back to it."""
 
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Record(Protocol):
@@ -26,6 +26,16 @@ class Record(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """Its headers."""
+
+
+class Taken(NamedTuple):
+    """A record that was taken, as far as a dead letter needs it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[()] = ()
 
 
 class Producer(Protocol):

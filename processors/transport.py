@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer
@@ -35,8 +36,14 @@ class Listener(Protocol):
 
     blocked: str
 
-    def answered(self, place: TP, tick: Tick, generation: int) -> None:
-        """A fetch request was answered without an error."""
+    def answered(self, place: TP, tick: Tick, generation: int, passed: Callable[[], object] | None) -> None:
+        """A fetch request was answered without an error.
+
+        With `passed` nothing lies before what it asked for but a hole: call it once everything behind that is stored.
+        """
+
+    def committed(self, offsets: Mapping[TP, int]) -> None:
+        """What follows is read from these offsets: everything below them was stored when they were committed."""
 
     async def revoked(self) -> None:
         """All partitions are about to be taken away: store and commit what was taken, soon."""
@@ -200,12 +207,23 @@ class Consumer(driver.Consumer):
         """Pass on that a fetch was answered; in the loop of the app."""
         self.last_answer = time.monotonic()
         handed = self._expected.get(place, tick.first)
+        passed = None
         if generation == self.app.consumer_generation_id and tick.passes(handed) and not self._in_flight.get(place):
             if tick.start > max(handed, self._frontier.get(place, 0)):
-                self._frontier[place] = tick.start  # what lies between holds no records, or none any more
-                self.add_future(self.commit_frontier())
+                passed = partial(self._pass, place, tick.start, generation)
             self._expected[place] = max(handed, tick.start)
-        self.app.listener.answered(place, tick, generation)
+        self.app.listener.answered(place, tick, generation, passed)
+
+    def _pass(self, place: TP, offset: int, generation: int) -> None:
+        """Move the frontier behind a hole: what lies there holds no records, or none any more."""
+        if generation == self.app.consumer_generation_id:
+            self._frontier[place] = max(offset, self._frontier.get(place, 0))
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to what is committed, and tell how far that is."""
+        sought = await super().seek_to_committed()
+        self.app.listener.committed({TP(*place): offset for place, offset in sought.items() if offset})
+        return sought
 
     def lag(self) -> dict[TP, int]:
         """Give by partition how many records lie between what was delivered and the high watermark last seen."""

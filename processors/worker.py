@@ -26,7 +26,7 @@ from processors.persistence import Abandoned, Persistence, sleep_unless
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.rules import Rules
-from schemas.store import Reader, Writer
+from schemas.store import Frontier, Reader, Writer
 from schemas.topics import EVENTS
 
 log = logging.getLogger(__name__)
@@ -109,12 +109,14 @@ class Worker:
             metrics=metrics,
             poison=self.poison,
             default_assistant=default_assistant,
+            effects_of=self.effects_of,
             now=now,
         )
-        self._epoch = Epoch()
+        self._epoch = Epoch(writer.facts())
         self._clocks: dict[int, PartitionClock] = {}
         self._taken: dict[tuple[str, int], int] = {}
         self._stored: dict[tuple[str, int], int] = {}
+        self._required: dict[tuple[str, int], int] = {}
         self._flushed = asyncio.Event()
         self._waiting = 0
         self._flush: Flush | None = None
@@ -162,17 +164,31 @@ class Worker:
         self._generation = generation
         self._commit = commit
         self._stored.clear()  # offsets of a topic that was made anew begin anew
+        self._required.clear()
         self._room.set()
 
-    def answered(self, partition: int, tick: Tick, generation: int) -> None:
-        """Note that a fetch request of `assistant.events` was answered."""
+    def committed(self, frontier: Frontier) -> None:
+        """Note what somebody committed: the store has it, and an answer that has not is from an old state."""
+        for place, offset in frontier.items():
+            self._required[place] = max(offset, self._required.get(place, 0))
+
+    def answered(
+        self, topic: str, partition: int, tick: Tick, generation: int, passed: Callable[[], object] | None = None
+    ) -> None:
+        """Note that a fetch request was answered: its time, and the hole that it found at the end, if it did.
+
+        `passed` is called once everything behind that hole is stored.
+        """
         clock = self._clocks.get(partition)
-        if clock is not None and generation == self._generation:
+        if clock is None or generation != self._generation:
+            return
+        if topic == EVENTS.name:
             clock.answered(tick)
-            place = (EVENTS.name, partition)
-            taken = self._taken.get(place, tick.first)
-            if tick.start > taken and tick.passes(taken):
-                self._taken[place] = self._epoch.frontier[place] = tick.start
+        taken = self._taken.get((topic, partition), tick.first)
+        if tick.start > taken and tick.passes(taken):
+            self._taken[topic, partition] = self._epoch.frontier[topic, partition] = tick.start
+        if passed is not None:
+            self._epoch.acknowledge.append(passed)
 
     async def take(
         self, topic: str, partition: int, records: Sequence[Record], acknowledge: Callable[[], object]
@@ -249,7 +265,7 @@ class Worker:
         """Own nothing: what is in memory may know facts that were never stored."""
         if self._flush is not None:
             self._flush.given_up.set()
-        self._epoch = Epoch()
+        self._epoch = Epoch(self.persistence.writer.facts())
         self._uncommitted = False
         self._taken.clear()
         self.owned = frozenset()
@@ -268,7 +284,7 @@ class Worker:
 
     async def _flush_now(self, *, close: bool) -> None:
         started = time.monotonic()
-        epoch, self._epoch = self._epoch, Epoch()
+        epoch, self._epoch = self._epoch, Epoch(self.persistence.writer.facts())
         flush = self._flush = Flush(
             epoch,
             persistence=self.persistence,
@@ -276,6 +292,7 @@ class Worker:
             metrics=self._metrics,
             effects_of=self.effects_of,
             partitions=self._intake.partitions,
+            required=dict(self._required),
             clocks=self.clocks(),
             rules_revision=self._rules.revision,
             now=self._now,
@@ -299,7 +316,7 @@ class Worker:
             for acknowledge in epoch.acknowledge:
                 acknowledge()
         self._tell_stored(epoch)
-        if epoch.frontier or self._uncommitted:
+        if epoch or self._uncommitted:
             self._passing(CrashPoint.BEFORE_COMMIT)
             await self._commit_stored()
             self._passing(CrashPoint.AFTER_COMMIT)
@@ -308,6 +325,7 @@ class Worker:
     def _tell_stored(self, epoch: Epoch) -> None:
         """Wake up who waits for records of this epoch."""
         self._stored.update(epoch.frontier)
+        self._required.update(epoch.frontier)
         self._flushed.set()
         self._flushed = asyncio.Event()
 
@@ -344,15 +362,16 @@ class Worker:
             log.warning("what had been erased had come back in %d conversations, and was erased again", swept)
 
     def _finish(self, flush: Flush, seconds: float) -> None:
-        self.progress.rows += flush.confirm()
+        self.progress.rows += flush.written
         self.progress.flushes += 1
-        self._metrics.count(measures.FACTS, len(flush.stored))
+        stored = flush.stored
+        self._metrics.count(measures.FACTS, len(stored) if stored else 0)
         self._metrics.count(measures.EVICTED, self._cache.evict())
         self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
         self._metrics.gauge(measures.CACHED, len(self._cache))
         self._metrics.observe(measures.FLUSH_SECONDS, [seconds])
-        recorded, now = flush.stored.recorded_at, self._now()
-        waits = [(now - at) / 1000 for at in recorded[:: max(1, len(recorded) // 1_000)]]
+        now = self._now()
+        waits = [(now - at) / 1000 for at in stored.recorded(1_000)] if stored else []
         self.progress.waits.extend(waits)
         self._metrics.observe(measures.EVENT_TO_ROW, waits)
 

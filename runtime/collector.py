@@ -9,9 +9,11 @@ import gc
 from itertools import count
 from typing import Final
 
+_YOUNG_EVERY: Final = 10
 _MIDDLE_EVERY: Final = 100
 _OLD_EVERY: Final = 20_000
-"""Flushes, one a second under load: the whole is looked through some four times a day."""
+"""Flushes, one a second under load: the whole is looked through some four times a day. The young ones not at each: most
+are gone by themselves at the next."""
 
 _flushes = count(1)
 
@@ -28,4 +30,5 @@ def tidy() -> None:
     if gc.isenabled():
         return  # not tamed: a test, or a command that is no worker
     number = next(_flushes)
-    gc.collect(2 if number % _OLD_EVERY == 0 else 1 if number % _MIDDLE_EVERY == 0 else 0)
+    if number % _YOUNG_EVERY == 0:
+        gc.collect(2 if number % _OLD_EVERY == 0 else 1 if number % _MIDDLE_EVERY == 0 else 0)

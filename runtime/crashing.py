@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from processors.crash_point import CrashPoint, Passing, unharmed
-from schemas.facts import FactColumns
+from schemas.facts import Facts
 from sinks.clickhouse_writer import ClickHouseWriter
 from sinks.connection import Database
 
@@ -48,7 +48,7 @@ class _HalvingWriter(ClickHouseWriter):
         super().__init__(database)
         self._passing = passing
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def insert_facts(self, facts: Facts) -> None:
         """See Writer."""
         middle = len(facts) // 2
         super().insert_facts(facts.take(range(middle)))

@@ -2,9 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import Protocol, Self
 
 Key = tuple[str, str]
 """(assistant, conversation id)."""
+
+
+class Facts(Protocol):
+    """Facts on their way to a store, in the form in which it takes them fastest; each has its place."""
+
+    def __len__(self) -> int: ...
+
+    def extend(self, more: "FactColumns") -> None:
+        """Append all facts of `more`."""
+
+    def take(self, indices: Sequence[int]) -> Self:
+        """Copy the facts at these places, in this order."""
+
+    def columns(self) -> "FactColumns":
+        """Give them as columns."""
+
+    def recorded(self, most: int) -> list[int]:
+        """Give the recorded_at of at most so many of them, evenly spread."""
 
 
 @dataclass(slots=True)
@@ -42,6 +61,14 @@ class FactColumns:
         """Append all facts of `more`."""
         for one in fields(self):
             getattr(self, one.name).extend(getattr(more, one.name))
+
+    def columns(self) -> "FactColumns":
+        """Give them as columns: themselves."""
+        return self
+
+    def recorded(self, most: int) -> list[int]:
+        """Give the recorded_at of at most so many of them, evenly spread."""
+        return self.recorded_at[:: -(-len(self) // most) or 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,11 @@ from typing import Protocol
 
 from schemas.conversation import RowColumns
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key, StoredFact
+from schemas.facts import Facts, Key, StoredFact
 from schemas.failures import Reason
+
+Frontier = Mapping[tuple[str, int], int]
+"""By topic and partition the offset below which every record is stored, as fact or dead letter, or given up as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ class Erasure:
 class Writer(Protocol):
     """Appends facts, rows and dead letters. Every call is idempotent: the same input twice is the same store."""
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def facts(self) -> Facts:
+        """Give no facts yet, in the form in which this store takes them fastest."""
+
+    def insert_facts(self, facts: Facts) -> None:
         """Append facts; returns when they are stored."""
 
     def insert_rows(self, rows: RowColumns) -> None:
@@ -48,6 +54,9 @@ class Writer(Protocol):
 
     def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Append dead letters; the newest of (topic, digest) counts, by the greater of failed_at and requeued_at."""
+
+    def insert_frontier(self, frontier: Frontier) -> None:
+        """Note how far topics are stored; the greatest offset of a partition counts."""
 
     def close_idle(self, clocks: Mapping[int, int], partitions: int) -> int:
         """Close rows that are open and whose closes_at is not later than the clock of their home partition.
@@ -71,6 +80,12 @@ class Reader(Protocol):
 
     def read_facts(self, keys: Collection[Key]) -> list[StoredFact]:
         """Give all facts of these conversations, in any order, possibly with copies of the same fact."""
+
+    def look_up(self, keys: Collection[Key]) -> tuple[list[StoredFact], Frontier]:
+        """Give the same as `read_facts`, and how far the state that answers knows the topics to be stored.
+
+        Both come in one answer. A partition of which nothing was ever noted is absent.
+        """
 
     def read_rows(self, keys: Collection[Key], days: Collection[int]) -> dict[Key, StoredRow]:
         """Give the row of each of these conversations that stands under one of these days and is not deleted."""

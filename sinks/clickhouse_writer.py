@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from schemas.conversation import COLUMNS, RowColumns
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key
-from schemas.store import Erasure
-from sinks.arrow import facts_table, file_bytes, letters_table, rows_table
+from schemas.facts import Facts, Key
+from schemas.store import Erasure, Frontier
+from sinks.arrow import ArrowFacts, facts_table, file_bytes, frontier_table, letters_table, rows_table
 from sinks.clickhouse_erasure import delete_rows, erase, sweep
 from sinks.clickhouse_errors import answers
 from sinks.connection import Connection, Database
@@ -62,11 +62,16 @@ class ClickHouseWriter:
         """Close the client."""
         self._connection.close()
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def facts(self) -> ArrowFacts:
+        """See Writer."""
+        return ArrowFacts()
+
+    def insert_facts(self, facts: Facts) -> None:
         """See Writer."""
         if len(facts):
             with answers(self._where, inserting=True):
-                self._insert("events", facts_table(facts))
+                table = facts.table() if isinstance(facts, ArrowFacts) else facts_table(facts.columns())
+                self._insert("events", table)
 
     def insert_rows(self, rows: RowColumns) -> None:
         """See Writer. An insert that is tried again is stamped again: who follows changes looks by that time."""
@@ -80,6 +85,12 @@ class ClickHouseWriter:
         if letters:
             with answers(self._where, inserting=True):
                 self._insert("dead_letters", letters_table(letters))
+
+    def insert_frontier(self, frontier: Frontier) -> None:
+        """See Writer."""
+        if frontier:
+            with answers(self._where, inserting=True):
+                self._insert("frontiers", frontier_table(frontier))
 
     def close_idle(self, clocks: Mapping[int, int], partitions: int) -> int:
         """See Writer. Two looks come before the statement: for the days it may keep to, and for the number.

@@ -14,10 +14,10 @@ from typing import Any
 
 from schemas.conversation import COLUMNS, RowColumns, Version
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key, StoredFact
+from schemas.facts import FactColumns, Facts, Key, StoredFact
 from schemas.failures import Reason
 from schemas.partitioning import home_partitions
-from schemas.store import Erasure, StoredRow
+from schemas.store import Erasure, Frontier, StoredRow
 
 _ERASED = "conversation.erased"
 _MAX_ERASURES = 255
@@ -72,13 +72,19 @@ class MemoryStore:
         self._unsorted_rows: list[RowColumns] = []
         self._rows: dict[tuple[str, int, str], _Row] = {}
         self._letters: dict[tuple[str, bytes], DeadLetter] = {}
+        self._frontier: dict[tuple[str, int], int] = {}
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def facts(self) -> FactColumns:
         """See Writer."""
-        batch = _Batch(facts.slice(0, len(facts)))
+        return FactColumns()
+
+    def insert_facts(self, facts: Facts) -> None:
+        """See Writer."""
+        columns = facts.columns()
+        batch = _Batch(columns.slice(0, len(columns)))
         with self._lock:
             self._batches.append(batch)
-            for conversation_id in set(facts.conversation_id):
+            for conversation_id in set(columns.conversation_id):
                 self._batches_of.setdefault(conversation_id, []).append(batch)
 
     def insert_rows(self, rows: RowColumns) -> None:
@@ -95,6 +101,12 @@ class MemoryStore:
                 known = self._letters.get((letter.topic, letter.digest))
                 if known is None or _changed_at(known) <= _changed_at(letter):
                     self._letters[letter.topic, letter.digest] = letter
+
+    def insert_frontier(self, frontier: Frontier) -> None:
+        """See Writer."""
+        with self._lock:
+            for place, offset in frontier.items():
+                self._frontier[place] = max(offset, self._frontier.get(place, 0))
 
     def close_idle(self, clocks: Mapping[int, int], partitions: int) -> int:
         """See Writer."""
@@ -132,6 +144,11 @@ class MemoryStore:
         """See Reader."""
         with self._lock:
             return [fact for key in set(keys) for fact in self._facts(key)]
+
+    def look_up(self, keys: Collection[Key]) -> tuple[list[StoredFact], Frontier]:
+        """See Reader."""
+        with self._lock:
+            return self.read_facts(keys), dict(self._frontier)
 
     def read_rows(self, keys: Collection[Key], days: Collection[int]) -> dict[Key, StoredRow]:
         """See Reader."""

@@ -24,7 +24,7 @@ from processors.persistence import Columns
 from processors.worker import Pace, Worker
 from runtime.simulator import Bulk
 from schemas.conversation import RowColumns
-from schemas.facts import FactColumns, Key
+from schemas.facts import FactColumns, Facts, Key
 from schemas.rules import Rules
 from schemas.topics import EVENTS
 from sinks.arrow import facts_table, file_bytes, rows_table
@@ -63,8 +63,8 @@ class _Recorder(MemoryStore):
         self.given_facts: list[FactColumns] = []
         self.given_rows: list[RowColumns] = []
 
-    def insert_facts(self, facts: FactColumns) -> None:
-        self.given_facts.append(facts)
+    def insert_facts(self, facts: Facts) -> None:
+        self.given_facts.append(facts.columns())
         super().insert_facts(facts)
 
     def insert_rows(self, rows: RowColumns) -> None:

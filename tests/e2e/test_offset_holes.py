@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from schemas.partitioning import home_partition
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, LABELS
 from tests.builders import AT, event, line
 from tests.e2e.cluster import Cluster
 from tests.e2e.rows import of_the_oracle
@@ -77,3 +77,23 @@ async def test_the_clock_of_a_partition_that_ends_with_a_marker_goes_on(kafka_cl
         return len(rows) == 12 and all(row["closed"] for row in rows)
 
     await until(all_closed, 60, "the silent conversations to be closed")
+
+
+async def test_who_begins_behind_a_marker_takes_no_answer_for_old(kafka_cluster: Cluster) -> None:
+    cluster = kafka_cluster
+    worker = await cluster.worker()
+    lines = await transact(cluster, 12)
+    labels = [line(event("label.set", conversation_id=f"c-{number}", at=AT + 1)) for number in range(12)]
+    async with cluster.plain_producer(transactional_id="managers") as producer, producer.transaction():
+        for number, label in enumerate(labels):
+            home = home_partition(f"c-{number}", cluster.partitions)
+            await producer.send(LABELS.name, label, f"c-{number}".encode(), partition=home)
+    await cluster.until_facts(len(lines) + len(labels))
+    await cluster.stored(60)
+    await worker.stop()
+    worker = await cluster.worker()
+    more = [line(event("message.sent", conversation_id=f"c-{number}", text="goodbye")) for number in range(12)]
+    await cluster.produce(more)
+    await cluster.stored()
+    await cluster.settled(of_the_oracle([*lines, *labels, *more], int(time.time() * 1000)))
+    assert await worker.metric("afterword_stale_reads_total") == 0

@@ -128,7 +128,7 @@ class FaultyEngine(Engine):
             self._plans.wait()
         if fault == "stale":
             whole = request.sql + b"".join(iter(lambda: request.body.read(1 << 20), b""))
-            old = re.sub(rb"\bFROM (events|conversations)\b", rb"FROM before.\1", whole)
+            old = re.sub(rb"\bFROM (events|conversations|frontiers)\b", rb"FROM before.\1", whole)
             request = replace(request, sql=old, body=io.BytesIO())
         with super().run(request) as result:
             if fault == "lose":

@@ -79,7 +79,7 @@ class FaultyClickHouse(ClickHouse):
     async def remember(self) -> None:
         """Keep the tables as they are now in database `before`, from which stale reads are answered."""
         await self.command("CREATE DATABASE IF NOT EXISTS before")
-        for table in ("events", "conversations"):
+        for table in ("events", "conversations", "frontiers"):
             await self.command(f"DROP TABLE IF EXISTS before.{table}")
             await self.command(f"CREATE TABLE before.{table} AS {table}")
             await self.command(f"INSERT INTO before.{table} SELECT * FROM {table}")

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from schemas.conversation import RowColumns
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key, StoredFact
+from schemas.facts import Facts, Key, StoredFact
 from schemas.failures import Reason, Refused, Unavailable
-from schemas.store import Erasure, StoredRow
+from schemas.store import Erasure, Frontier, StoredRow
 from sinks.memory import MemoryStore
 
 T = TypeVar("T")
@@ -49,6 +49,10 @@ class Snapshot:
     def __init__(self, store: MemoryStore) -> None:
         self._facts = {facts[0].key: facts for facts in store.scan_facts()}
         self._rows = list(store.scan_rows())
+        _, self._frontier = store.look_up([])
+
+    def look_up(self, keys: Collection[Key]) -> tuple[list[StoredFact], Frontier]:
+        return self.read_facts(keys), self._frontier
 
     def read_facts(self, keys: Collection[Key]) -> list[StoredFact]:
         return [fact for key in set(keys) for fact in self._facts.get(key, ())]
@@ -137,11 +141,14 @@ class FaultyStore:
         self._store = store
         self._faults = faults
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def facts(self) -> Facts:
+        return self._store.facts()
+
+    def insert_facts(self, facts: Facts) -> None:
         self._faults.around("insert_facts", lambda: self._insert_facts(facts))
 
-    def _insert_facts(self, facts: FactColumns) -> None:
-        if bad := self._faults.refused_facts & set(facts.id):
+    def _insert_facts(self, facts: Facts) -> None:
+        if bad := self._faults.refused_facts & set(facts.columns().id):
             raise Refused(f"{sorted(bad)} of {len(facts)} facts")
         self._store.insert_facts(facts)
 
@@ -156,6 +163,9 @@ class FaultyStore:
     def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         self._faults.around("insert_dead_letters", lambda: self._store.insert_dead_letters(letters))
 
+    def insert_frontier(self, frontier: Frontier) -> None:
+        self._faults.around("insert_frontier", lambda: self._store.insert_frontier(frontier))
+
     def close_idle(self, clocks: Mapping[int, int], partitions: int) -> int:
         return self._faults.around("close_idle", lambda: self._store.close_idle(clocks, partitions))
 
@@ -169,8 +179,11 @@ class FaultyStore:
         self._faults.around("delete_rows", lambda: self._store.delete_rows(keys))
 
     def read_facts(self, keys: Collection[Key]) -> list[StoredFact]:
-        source = self._faults.old("read_facts") or self._store
-        return self._faults.around("read_facts", lambda: source.read_facts(keys))
+        return self._faults.around("read_facts", lambda: self._store.read_facts(keys))
+
+    def look_up(self, keys: Collection[Key]) -> tuple[list[StoredFact], Frontier]:
+        source = self._faults.old("look_up") or self._store
+        return self._faults.around("look_up", lambda: source.look_up(keys))
 
     def read_rows(self, keys: Collection[Key], days: Collection[int]) -> dict[Key, StoredRow]:
         source = self._faults.old("read_rows") or self._store

@@ -11,6 +11,7 @@ from processors.conversation import Conversation, Erased, Fact, Reload, pair_of
 from processors.effects import Effects
 from processors.projection import project
 from schemas.conversation import PROCESSING_COLUMNS, RowColumns
+from schemas.facts import Key
 from schemas.rules import Rules
 from schemas.wire import decode
 
@@ -30,13 +31,12 @@ def effects_of(assistant: str) -> Effects:
 def fact(line: bytes) -> Fact:
     event, at = decode(line)
     digest = xxh3_128_digest(line)
-    return Fact(event, at, digest, pair_of(event.id, digest))
+    return Fact(effects_of(event.assistant).of(event, at), digest, pair_of(event.id, digest))
 
 
-def whole(facts: Sequence[Fact]) -> Conversation:
+def whole(facts: Sequence[Fact], key: Key = ("shop", "c-1")) -> Conversation:
     """Fold a set of facts of one conversation at once."""
-    first = facts[0].event
-    return Conversation.of((first.assistant, first.conversation_id), 0, effects_of(first.assistant), facts)
+    return Conversation.of(key, 0, effects_of(key[0]), facts)
 
 
 def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: int = -1) -> Conversation:
@@ -52,7 +52,7 @@ def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: i
             conversation = whole(seen)
             continue
         try:
-            conversation.add(one.event, one.at, one.pair)
+            conversation.add(one.effect, one.pair)
         except Reload:
             conversation = whole(seen)
         except Erased:

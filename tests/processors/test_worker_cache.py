@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from processors.cache import Cache
+from processors.projection import project
 from tests.builders import AT, DAY, HOUR, SECOND, event, line
 from tests.processors.folding import effects_of, fact, whole
 from tests.processors.world import LATER, World
@@ -104,12 +105,16 @@ async def test_the_bytes_are_counted_right_through_growth_copies_and_erasures(wo
     assert world.rows() == world.truth()
 
 
-def test_a_conversation_that_was_replaced_while_it_was_written_is_not_counted_again() -> None:
+def test_a_conversation_that_is_not_in_the_cache_any_more_is_not_counted_as_grown() -> None:
     former, present = (whole([fact(line(event("message.sent")))]) for _ in range(2))
     cache = Cache(1 << 20)
     cache.put(former)
     cache.put(present)
-    cache.recount([former])
+    for one in (former, present):
+        later = fact(line(event("message.sent", id="later", at=AT + SECOND)))
+        assert one.add(later.effect, later.pair)
+    assert project([former], {}, 1, 0).grown == 0
+    cache.bytes += project([present], {}, 1, 0).grown
     assert cache.get(present.key) is present
     assert cache.bytes == present.size
 
@@ -153,7 +158,7 @@ def test_the_estimate_is_within_two_fifths_of_what_tracemalloc_finds(messages: i
     try:
         before = tracemalloc.get_traced_memory()[0]
         for payloads in lines:
-            cache.put(whole([fact(payload) for payload in payloads]))
+            cache.put(whole([fact(payload) for payload in payloads], ("chitchat", f"{len(cache):032x}")))
         gc.collect()
         held = tracemalloc.get_traced_memory()[0] - before
     finally:

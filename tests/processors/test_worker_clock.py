@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from processors.clock import PartitionClock, Tick
 from schemas.partitioning import home_partition
+from schemas.topics import EVENTS
 from tests.builders import AT, HOUR, MINUTE, SECOND, Event, event
 from tests.processors.world import LATER, World
 from tests.strategies import IDLE_GAP, conversations
@@ -116,7 +117,7 @@ async def test_a_process_that_was_stopped_closes_nothing_early(world: World) -> 
     await process.catch_up()
     waiting = Tick(AT + HOUR, 0, 1)
     world.produce(event("message.sent", id="meanwhile", at=AT + 3 * HOUR))
-    process.worker.answered(HOME, waiting, process.generation)
+    process.worker.answered(EVENTS.name, HOME, waiting, process.generation)
     await process.flush()
     assert process.worker.clocks()[HOME] == AT + HOUR
     assert not world.row()["closed"]
@@ -145,7 +146,7 @@ async def test_ticks_of_another_generation_are_ignored(world: World) -> None:
 
 async def test_ticks_of_a_partition_that_is_not_owned_are_ignored(world: World) -> None:
     process = world.start().assign(1 - HOME)
-    process.worker.answered(HOME, Tick(LATER, 0, 0), process.generation)
+    process.worker.answered(EVENTS.name, HOME, Tick(LATER, 0, 0), process.generation)
     await process.flush()
     assert process.worker.clocks() == {}
 

@@ -133,7 +133,7 @@ async def test_an_erasure_that_comes_while_its_conversation_is_being_loaded(worl
     process = world.start().assign()
     world.produce(*BEFORE[:2])
     await process.take()
-    held = process.faults.hold("read_facts")
+    held = process.faults.hold("look_up")
     flush = asyncio.create_task(process.flush())
     await until(held.reached.is_set, 5, "the flush to read facts")
     world.produce(ERASED, BEFORE[2], AFTER[0])

@@ -9,6 +9,7 @@ import pytest
 from processors.clock import Tick
 from processors.flush import _CHUNK
 from schemas.partitioning import home_partition
+from schemas.topics import EVENTS
 from tests.builders import AT, DAY, HOUR, MINUTE, SECOND, Event, event, line
 from tests.processors.faults import Hold
 from tests.processors.world import LATER, PACE, Process, World
@@ -44,7 +45,7 @@ async def test_a_batch_waits_while_the_epoch_is_full_until_the_next_flush_begins
     waiting = asyncio.create_task(process.take(5))
     await _turns()
     assert process.worker.progress.records == 5
-    process.worker.answered(0, Tick(AT, 0, 0), process.generation)
+    process.worker.answered(EVENTS.name, 0, Tick(AT, 0, 0), process.generation)
     hold = process.faults.hold("close_idle")
     flush = await _begin(process, hold)
     await waiting
@@ -77,7 +78,7 @@ async def test_a_batch_that_waited_for_room_when_its_partition_went_is_not_taken
     assert world.rows() == world.truth(LATER)
 
 
-CALLS = ("read_facts", "insert_facts", "insert_dead_letters", "insert_rows", "close_idle")
+CALLS = ("look_up", "insert_facts", "insert_dead_letters", "insert_rows", "close_idle")
 LATE: dict[str, list[Event]] = {
     "a later message": [event("message.sent", id="late", at=AT + HOUR)],
     "an earlier message": [event("message.sent", id="late", at=AT - 40 * DAY)],

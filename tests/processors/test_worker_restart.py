@@ -11,7 +11,7 @@ from tests.processors.world import LATER, Process, World
 pytestmark = pytest.mark.usefixtures("quick")
 
 CALLS = (
-    *("insert_facts", "read_facts", "read_rows", "insert_dead_letters", "send", "insert_rows", "erase", "close_idle"),
+    *("insert_facts", "look_up", "read_rows", "insert_dead_letters", "send", "insert_rows", "erase", "close_idle"),
     "commit",
 )
 """Every call that a flush makes of the world."""

@@ -22,7 +22,7 @@ from tests.strategies import conversations
 
 CALLS = (
     "insert_facts",
-    "read_facts",
+    "look_up",
     "read_rows",
     "insert_dead_letters",
     "send",

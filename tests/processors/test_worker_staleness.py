@@ -7,7 +7,9 @@ import pytest
 from processors import rebuilding
 from processors.conversation import FOLD_REVISION
 from schemas.conversation import Version
-from tests.builders import AT, DAY, HOUR, SECOND, event
+from schemas.partitioning import home_partition
+from schemas.topics import EVENTS
+from tests.builders import AT, DAY, HOUR, SECOND, Event, event
 from tests.processors.faults import Snapshot
 from tests.processors.folding import RULES
 from tests.processors.log import RECORDED
@@ -64,16 +66,71 @@ async def test_a_row_that_says_more_than_the_facts_found_is_asked_for_again(
 ) -> None:
     states = await _history(world)
     process = world.start().assign()
-    process.faults.answer_from("read_facts", *(states[one] for one in answers))
+    process.faults.answer_from("look_up", *(states[one] for one in answers))
     world.produce(event("message.sent", id="four", at=AT + 2 * HOUR))
     await process.take()
     await process.flush()
-    assert process.faults.calls.count("read_facts") == 1 + retries
+    assert process.faults.calls.count("look_up") == 1 + retries
     assert "delete_rows" not in process.faults.calls
     assert world.rows() == world.truth()
     world.produce(event("message.sent", id="five", at=AT + 3 * HOUR))
     await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([event("label.set", id="one")], event("message.sent", id="two")),
+        ([event("message.sent", id="one")], event("label.set", id="two", at=AT + 9 * DAY)),
+        ([event("message.sent", id="one")], event("message.sent", id="two", at=AT + 9 * DAY)),
+    ],
+    ids=["labels alone", "a label days later", "a message days later"],
+)
+@pytest.mark.parametrize("restarted", [True, False], ids=["by another worker", "by the same worker"])
+async def test_an_answer_from_before_what_was_committed_is_asked_for_again(
+    world: World, before: list[Event], after: Event, restarted: bool
+) -> None:
+    """No row tells that such an answer is old."""
+    process = world.start(cache_bytes=0).assign()
+    early = Snapshot(world.store)
+    world.produce(*before)
+    await process.catch_up()
+    if restarted:
+        process = world.start().assign()
+    calls = process.faults.calls.count("look_up")
+    process.faults.answer_from("look_up", early, early)
+    world.produce(after)
+    await process.take()
+    await process.flush()
+    assert process.faults.calls.count("look_up") == calls + 3
+    assert world.rows() == world.truth()
+
+
+async def test_a_store_that_lost_what_was_committed_is_told_of_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restore from a backup, or when somebody moved the group's offsets on."""
+    process = world.start(cache_bytes=0).assign()
+    world.produce(event("message.sent", id="one"))
+    await process.catch_up()
+    home = home_partition("c-1", world.partitions)
+    for number in range(3):
+        world.log.append(EVENTS.name, home, b"bad %d" % number)
+    world.log.committed[EVENTS.name, home] += 3
+    process = world.start(cache_bytes=0).assign()
+    for number in (2, 3):
+        world.produce(event("message.sent", id=str(number)))
+        await process.take()
+        with caplog.at_level(logging.ERROR):
+            await process.flush()
+    assert caplog.text.count("was committed up to 4, and the store has it up to 1") == 1
+    assert world.rows() == world.truth()
+    looked = process.faults.calls.count("look_up")
+    world.produce(event("message.sent", id="4"))
+    await process.take()
+    await process.flush()
+    assert process.faults.calls.count("look_up") == looked + 1
 
 
 async def test_conversations_that_were_read_well_are_not_asked_for_again(world: World) -> None:
@@ -84,7 +141,7 @@ async def test_conversations_that_were_read_well_are_not_asked_for_again(world: 
     fresh, stale = Snapshot(world.store), Snapshot(world.store)
     stale._facts["shop", "c-1"] = states[1]._facts["shop", "c-1"]
     process = world.start().assign()
-    process.faults.answer_from("read_facts", stale, fresh)
+    process.faults.answer_from("look_up", stale, fresh)
     world.produce(*(event("message.sent", conversation_id=name, at=AT + HOUR) for name in ("c-1", "c-2", "c-3")))
     await process.take()
     await process.flush()
@@ -112,7 +169,7 @@ async def test_a_store_that_stays_old_is_given_up_and_the_row_made_from_its_fact
     """What it lacked is seen by a comparison of rows and facts, and mended by a rebuild."""
     states = await _history(world)
     process = world.start().assign()
-    process.faults.answer_from("read_facts", *[states[1]] * 10_000)
+    process.faults.answer_from("look_up", *[states[1]] * 10_000)
     last = event("message.sent", id="four", at=AT + 2 * HOUR)
     world.produce(last)
     await process.take()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 WORDS = {
     "insert_facts": "insert facts",
-    "read_facts": "read facts",
+    "look_up": "read facts",
     "read_rows": "read facts",
     "insert_dead_letters": "insert dead letters",
     "send": "send home",
@@ -131,7 +131,7 @@ async def test_a_drain_beyond_its_deadline_is_abandoned_and_acknowledges_nothing
     assert world.log.acknowledged()
 
 
-@pytest.mark.parametrize("call", ["insert_facts", "read_facts", "insert_rows", "close_idle"])
+@pytest.mark.parametrize("call", ["insert_facts", "look_up", "insert_rows", "close_idle"])
 @pytest.mark.parametrize("goes_on", [True, False], ids=["answered at last", "never answered"])
 async def test_a_revocation_during_a_flush_that_hangs(world: World, call: str, goes_on: bool) -> None:
     """The partitions go to another process and come back; the flush ends, or fails, when they are long gone."""

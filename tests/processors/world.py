@@ -99,6 +99,7 @@ class Process:
         self._first = {partition: self._positions[EVENTS.name, partition] for partition in owned}
         self.log.owners |= dict.fromkeys(owned, self)
         self.worker.assigned(frozenset(owned), self.log.partitions, self.generation, self._commit)
+        self.worker.committed(self._positions)
         return self
 
     async def take(self, most: int | None = None, *, places: Iterable[Place] = ()) -> int:
@@ -119,7 +120,8 @@ class Process:
         """Let a fetch be answered that was sent at this time and reaches to the end of the log as it is now."""
         for partition in partitions or tuple(self._first):
             tick = Tick(sent, self._first[partition], len(self.log.records[EVENTS.name, partition]))
-            self.worker.answered(partition, tick, self.generation if generation is None else generation)
+            of = self.generation if generation is None else generation
+            self.worker.answered(EVENTS.name, partition, tick, of)
 
     async def flush(self) -> None:
         """Flush once; what is due closes."""

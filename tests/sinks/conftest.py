@@ -16,7 +16,7 @@ from sinks.memory import MemoryStore
 from sinks.migrate import migrate
 from tests.builders import AT, HOUR
 
-TABLES = ("events", "conversations", "dead_letters")
+TABLES = ("events", "conversations", "dead_letters", "frontiers")
 
 
 @dataclass

@@ -20,6 +20,7 @@ ALL = [
     "0004 indices",
     "0005 api_keys",
     "0006 review",
+    "0007 frontiers",
 ]
 
 

@@ -52,6 +52,26 @@ def test_thousands_of_conversations_are_read_in_one_call(stores: Stores) -> None
     assert set(stores.reader.read_facts(keys_of(written))) == stored(written)
 
 
+def test_what_is_looked_up_comes_with_how_far_the_topics_are_stored(stores: Stores) -> None:
+    written = facts({}, {"id": "another"}, {"assistant": "bank"})
+    stores.writer.insert_facts(written)
+    assert stores.reader.look_up([("shop", "c-1")])[1] == {}
+    stores.writer.insert_frontier({("events", 0): 17, ("events", 3): 1 << 40, ("labels", 0): 2})
+    stores.writer.insert_frontier({("events", 0): 18})
+    known = {("events", 0): 18, ("events", 3): 1 << 40, ("labels", 0): 2}
+    found, frontier = stores.reader.look_up(keys_of(written))
+    assert set(found) == stored(written)
+    assert frontier == known
+    assert stores.reader.look_up([("shop", "absent")]) == ([], known)
+
+
+def test_a_frontier_that_comes_late_moves_nothing_back(stores: Stores) -> None:
+    stores.writer.insert_frontier({("events", 0): 18})
+    stores.writer.insert_frontier({("events", 0): 17, ("events", 1): 1})
+    stores.writer.insert_frontier({})
+    assert stores.reader.look_up([("shop", "c-1")])[1] == {("events", 0): 18, ("events", 1): 1}
+
+
 def test_a_fact_written_twice_is_one_fact(stores: Stores) -> None:
     written = facts({}, {"id": "e-0", "payload": b"another content of the id"})
     stores.writer.insert_facts(written)

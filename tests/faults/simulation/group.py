@@ -10,7 +10,7 @@ from typing import Protocol
 from processors.clock import Tick
 from processors.worker import Worker
 from schemas.failures import Unavailable
-from schemas.topics import EVENTS, TOPICS
+from schemas.topics import TOPICS
 from tests.faults.simulation.loop import Fate, running
 from tests.processors.log import Log, Place
 
@@ -78,6 +78,7 @@ class Member:
         self._frontier.clear()
         self._in_flight = {place: deque() for place in places}
         self.worker.assigned(frozenset(owned), self._log.partitions, generation, self._commit)
+        self.worker.committed(self._positions)
         self._fetching = [asyncio.create_task(self._fetch(place, generation)) for place in places]
 
     async def _fetch(self, place: Place, generation: int) -> None:
@@ -90,9 +91,8 @@ class Member:
             await asyncio.sleep(self._random.expovariate(20) if records else 0.5)
             if generation != self.generation:
                 return
-            if topic == EVENTS.name:
-                tick = Tick(sent, self._first[place], high, start, self._returned.get(place))
-                self.worker.answered(partition, tick, generation)
+            tick = Tick(sent, self._first[place], high, start, self._returned.get(place))
+            self.worker.answered(topic, partition, tick, generation)
             while records and generation == self.generation:
                 some = records[: self._random.choice((1, 3, 20))]
                 records = records[len(some) :]

@@ -20,11 +20,11 @@ from processors.measures import NoMetrics
 from processors.worker import Pace, Worker
 from schemas.conversation import RowColumns
 from schemas.dead_letters import DeadLetter
-from schemas.facts import FactColumns, Key, StoredFact
+from schemas.facts import Facts, Key, StoredFact
 from schemas.failures import Unavailable
 from schemas.partitioning import home_partition
 from schemas.rules import Rules
-from schemas.store import Erasure, StoredRow
+from schemas.store import Erasure, Frontier, StoredRow
 from schemas.topics import topic_of
 from sinks.memory import MemoryStore
 from tests import oracle
@@ -211,7 +211,10 @@ class FaultyStore:
         if chance > 0.97:
             raise Unavailable("the answer was lost")
 
-    def insert_facts(self, facts: FactColumns) -> None:
+    def facts(self) -> Facts:
+        return self._store.facts()
+
+    def insert_facts(self, facts: Facts) -> None:
         middle = self._life.random.randrange(len(facts) + 1)
         with self._call():  # some partitions of an insert may be stored before others
             self._store.insert_facts(facts.take(range(middle)))
@@ -228,6 +231,10 @@ class FaultyStore:
     def insert_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         with self._call():
             self._store.insert_dead_letters(letters)
+
+    def insert_frontier(self, frontier: Frontier) -> None:
+        with self._call():
+            self._store.insert_frontier(frontier)
 
     def close_idle(self, clocks: Mapping[int, int], partitions: int) -> int:
         with self._call():
@@ -251,11 +258,12 @@ class FaultyStore:
 
     def read_facts(self, keys: Collection[Key]) -> list[StoredFact]:
         with self._call():
-            found = self._store.read_facts(keys)
-            if self._life.random.random() < STALE_SHARE:
-                # Conversations without a row, which have had labels only, cannot tell that an answer is old.
-                told = {row.key for row in self._store.scan_rows()} & set(keys)
-                found = [fact for fact in found if fact.key not in told] + self._snapshot.read_facts(told)
+            return self._store.read_facts(keys)
+
+    def look_up(self, keys: Collection[Key]) -> tuple[list[StoredFact], Frontier]:
+        with self._call():
+            source = self._snapshot if self._life.random.random() < STALE_SHARE else self._store
+            found = source.look_up(keys)
             self._snapshot = Snapshot(self._store)
             return found
 
