@@ -16,22 +16,22 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
 
-setup: .venv/installed  ## make .venv with everything in it, every hash verified, and afterword itself
+setup: .venv/compiled  ## make .venv with everything in it, every hash verified, and afterword itself
 
-demo: .venv/installed  ## real conversations through the whole stack on this machine, then the summary
+demo: .venv/compiled  ## real conversations through the whole stack on this machine, then the summary
 	@$(BIN)/afterword demo $(ARGS)
 
 test: check  ## check, then all tests with branch coverage; ARGS="-k closes" goes to pytest
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest $(addprefix --cov=,$(SOURCES)) --cov-branch --cov-report=term:skip-covered $(ARGS)
 
-check: .venv/installed  ## lint, format, types, and which part may import which
+check: .venv/compiled  ## lint, format, types, and which part may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: .venv/installed  ## the whole fault laboratory on Apache Kafka, over an hour; ARGS="--list", "--only NAME", "--seed N"
+faults: .venv/compiled  ## the whole fault laboratory on Apache Kafka, over an hour; ARGS="--list", "--only NAME", "--seed N"
 	$(BIN)/python -m tests.faults $(ARGS)
 
 # What both end with needs no contenders: how long labels and events take, and what pages of Learning take.
@@ -41,15 +41,15 @@ define BESIDE_THE_CONTENDERS
 	$(BIN)/python -m bench.learning_page
 endef
 
-bench: .venv/installed .venv-bench/installed  ## measure events/s, CPU and memory beside other Python on Apache Kafka; ARGS go to the bench
+bench: .venv/compiled .venv-bench/installed  ## measure events/s, CPU and memory beside other Python on Apache Kafka; ARGS go to the bench
 	$(BIN)/python -m bench $(ARGS)
 	$(BESIDE_THE_CONTENDERS)
 
-bench-all: .venv/installed .venv-bench/installed  ## the same with 3,000,000 events, and beside Kafka Streams and Flink: over an hour
+bench-all: .venv/compiled .venv-bench/installed  ## the same with 3,000,000 events, and beside Kafka Streams and Flink: over an hour
 	$(BIN)/python -m bench --all --events 3_000_000 $(ARGS)
 	$(BESIDE_THE_CONTENDERS)
 
-screenshots: .venv/installed  ## the pictures of the README, from a simulated shop; ARGS="FOLDER" gets all of them
+screenshots: .venv/compiled  ## the pictures of the README, from a simulated shop; ARGS="FOLDER" gets all of them
 	@$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
@@ -63,6 +63,7 @@ lock: .boot/installed  ## write the lock files anew from pyproject.toml and benc
 
 clean:  ## remove all that these targets made, Kafka's jars too; what `afterword up` keeps in .afterword stays
 	rm -rf .venv .venv-bench .boot .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist
+	rm -f processors/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The installer, in a place of its own, so that .venv holds what the lock names and nothing else.
@@ -80,6 +81,12 @@ clean:  ## remove all that these targets made, Kafka's jars too; what `afterword
 	$(UV) venv --quiet --clear --python .boot/bin/python .venv
 	$(UV) pip sync --quiet --python .venv --require-hashes requirements.lock
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The hot path in C, where that can be; without it everything works, and costs more.
+COMPILED := $(wildcard processors/*.pxd)
+.venv/compiled: .venv/installed hatch_build.py $(COMPILED) $(COMPILED:.pxd=.py)
+	@$(BIN)/python hatch_build.py
 	@touch $@
 
 # Only for the bench, and apart: its packages want other versions of what Afterword stands on.

@@ -16,7 +16,16 @@ from tests.kafka.broker import KafkaBroker
 KAFKA_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_KAFKA", "") == "1"
 BROWSER_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_BROWSER", "") == "1"
 
+ROOT = Path(__file__).parent.parent
 _MARKS = {"kafka_jars": "kafka", "chromium": "browser"}
+
+
+def pytest_sessionstart() -> None:
+    """Test nothing that was compiled from older sources."""
+    for types in ROOT.glob("processors/*.pxd"):
+        for made in types.parent.glob(f"{types.stem}.*.so"):
+            if made.stat().st_mtime < max(types.stat().st_mtime, types.with_suffix(".py").stat().st_mtime):
+                pytest.exit(f"{made.name} is older than its sources: run `make setup`", returncode=4)
 
 
 def pytest_report_header() -> list[str]:

@@ -1,0 +1,17 @@
+# Types for questions.py, which is compiled where a C compiler is, and means the same without.
+
+cimport cython
+
+
+@cython.final
+cdef class Questions:
+    cdef frozenset _stop_words
+    cdef dict _small_talk
+    cdef readonly dict _known
+
+    @cython.locals(known=tuple)
+    cpdef str key(self, str text, str message_id, object is_question)
+    @cython.locals(words=list, kept=list, word=str)
+    cdef tuple _read(self, str text)
+    @cython.locals(start=cython.Py_ssize_t, phrase=list)
+    cdef bint _is_small_talk(self, list words)
