@@ -11,6 +11,7 @@ from faust.types import TP
 
 from processors import measures
 from processors.agents import Assignments, Group, build
+from processors.classifier import COMPILED
 from processors.crash_point import Passing, unharmed
 from processors.language import load as load_language_detector
 from processors.measures import Metrics
@@ -95,6 +96,8 @@ class Engine:
     async def start(self) -> None:
         """Join the group and begin. Raises Unavailable when Kafka does not answer."""
         await self._producer.start()
+        if not COMPILED:
+            log.info("the hot path is interpreted and costs a third more: `make setup` compiles it where it can")
         load_language_detector()
         await self._app.start()
         collector.tame()
