@@ -74,33 +74,33 @@ class FoldingLog:
         columns = FactColumns()
         touched: dict[Key, None] = {}
         for payload in self.waiting:
-            one = fact(payload)
-            key = (one.event.assistant, one.event.conversation_id)
+            one, said = fact(payload), json.loads(payload)
+            key = (said["assistant"], said["conversation_id"])
             self.facts.setdefault(key, []).append(one)
             touched[key] = None
-            _collect(columns, one, payload)
+            _collect(columns, one, said, payload)
         self.waiting.clear()
         if touched:
             self.writer.insert_facts(columns)
             clocks = {0: 1 << 50}  # everything that is silent is closed
-            folded = [whole(self.facts[key]) for key in touched]
+            folded = [whole(self.facts[key], key) for key in touched]
             self.writer.insert_rows(project(folded, clocks, RULES.revision, 1).rows)
 
 
-def _collect(columns: FactColumns, one: Fact, payload: bytes) -> None:
-    said = json.loads(payload)
+def _collect(columns: FactColumns, one: Fact, said: dict[str, Any], payload: bytes) -> None:
+    at = one.effect[0]
     for name, value in {
-        "assistant": one.event.assistant,
-        "conversation_id": one.event.conversation_id,
-        "id": one.event.id,
+        "assistant": said["assistant"],
+        "conversation_id": said["conversation_id"],
+        "id": said["id"],
         "digest": one.digest,
         "type": said["type"],
-        "at": one.at,
+        "at": at,
         "seq": said.get("seq", 0),
         "role": said.get("role", ""),
         "text": said.get("text", ""),
         "payload": payload,
-        "recorded_at": one.at,
+        "recorded_at": at,
     }.items():
         getattr(columns, name).append(value)
 

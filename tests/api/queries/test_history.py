@@ -21,8 +21,8 @@ from tests.processors.folding import RULES, fact, whole
 GAP = 4 * HOUR
 
 
-def _folded(events: Iterable[Event], clock: int | None = None) -> tuple[Conversation, RowColumns]:
-    conversation = whole([fact(line(one)) for one in events])
+def _folded(events: Sequence[Event], clock: int | None = None) -> tuple[Conversation, RowColumns]:
+    conversation = whole([fact(line(one)) for one in events], (events[0]["assistant"], events[0]["conversation_id"]))
     return conversation, project([conversation], {} if clock is None else {0: clock}, RULES.revision, 0).rows
 
 
