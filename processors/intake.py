@@ -18,7 +18,7 @@ from processors.measures import Metrics
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.dead_letters import DeadLetter
-from schemas.events import FUTURE_TOLERANCE
+from schemas.events import FUTURE_TOLERANCE, ahead
 from schemas.facts import FactColumns
 from schemas.failures import Invalid, Reason
 from schemas.partitioning import home_partitions
@@ -138,7 +138,7 @@ class Intake:
         if event.kind in WIRE and event.__class__ not in _ALLOWED[topic]:
             raise Invalid(Reason.WRONG_TOPIC, f"{event.kind} belongs to {topic_of(event.kind).name}")
         if at > record.timestamp + FUTURE_TOLERANCE:
-            raise Invalid(Reason.FUTURE_TIME, f"at is {(at - record.timestamp) / 1000:.0f} s after the record itself")
+            raise Invalid(Reason.FUTURE_TIME, f"at is {ahead(at, record.timestamp)} after the record itself")
         if not (event.assistant or self._default):
             raise Invalid(Reason.INVALID, "assistant: absent, and no default is configured")
         return event, at

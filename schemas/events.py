@@ -33,6 +33,9 @@ EARLIEST_AT = 946_684_800_000
 FUTURE_TOLERANCE = 300_000
 """Milliseconds that `at` may lie after the record's Kafka timestamp: clocks differ."""
 
+_FAR = 10**12
+"""Seconds; more of them are not counted: a number of a payload may have thousands of digits."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -52,6 +55,12 @@ def epoch_ms(at: datetime | float) -> int:
         return int(at // 1)
     except (OverflowError, ValueError) as error:
         raise ValueError("a time in epoch milliseconds must be finite") from error
+
+
+def ahead(at: int, now: int) -> str:
+    """Say in seconds how far `at` lies after `now`, both epoch milliseconds, however far that is."""
+    seconds = (at - now) // 1000
+    return f"{seconds} s" if seconds < _FAR else "more than 30,000 years"
 
 
 def _read_at(value: object) -> int:

@@ -7,7 +7,7 @@ import msgspec
 
 from api.access.principal import Principal, Scope
 from api.writing.log import Outgoing
-from schemas.events import FUTURE_TOLERANCE, MAX_ID, MAX_NAME
+from schemas.events import FUTURE_TOLERANCE, MAX_ID, MAX_NAME, ahead
 from schemas.failures import Invalid, Reason
 from schemas.topics import LABELS, MAX_RECORD_BYTES, topic_of
 from schemas.wire import WireEvent, decode
@@ -58,7 +58,7 @@ def admit(payload: bytes, principal: Principal, default_assistant: str | None, n
 def _judged(payload: bytes, principal: Principal, default_assistant: str | None, now: int) -> Admitted | Refusal:
     event, at = decode(payload)
     if at > now + FUTURE_TOLERANCE:
-        raise Invalid(Reason.FUTURE_TIME, f"at is {(at - now) / 1000:.0f} s from now")
+        raise Invalid(Reason.FUTURE_TIME, f"at is {ahead(at, now)} from now")
     assistant = event.assistant or principal.assistant or default_assistant
     if not assistant:
         raise Invalid(Reason.INVALID, "assistant: absent, and no default is configured")

@@ -37,6 +37,7 @@ BAD: dict[str, tuple[str, bytes | None, str]] = {
     "the year 1": (EVENTS.name, _message(at="0001-01-01T00:00:00Z"), "out_of_range"),
     "a time before 2000": (EVENTS.name, _message(at=946_684_799_999), "out_of_range"),
     "a time in the future": (EVENTS.name, _message(at=RECORDED + 5 * MINUTE + 1), "future_time"),
+    "a time of 400 digits": (EVENTS.name, _message(at=10**400), "future_time"),
     "an unknown type": (EVENTS.name, _message(type="message.deleted"), "unknown_type"),
     "no type": (EVENTS.name, line(event("message.sent") | {"type": None}), "unknown_type"),
     "an empty value": (EVENTS.name, b"", "empty"),

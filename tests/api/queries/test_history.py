@@ -1,7 +1,7 @@
 """A conversation whole: read from its facts as the fold reads them."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
