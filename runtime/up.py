@@ -103,7 +103,7 @@ def _invite(console: Console, link: str, data: Path) -> None:
 
 
 async def _fill(stack: Embedded, sources: Sequence[Source], exit_when_done: bool, console: Console) -> None:
-    """Load the sources, wait until they are stored and, before an exit, close what is due; then say what there is."""
+    """Load the sources, wait until they are stored, close what is due, and say what there is."""
     started, loaded, bad = time.monotonic(), 0, 0
     columns = (
         TextColumn("{task.description:<28}"),
@@ -130,9 +130,8 @@ async def _fill(stack: Embedded, sources: Sequence[Source], exit_when_done: bool
     seconds = time.monotonic() - started
     if bad:
         console.print(f"[yellow]No events, by count of lines: {bad}; see `afterword dead-letters list`[/yellow]")
-    if exit_when_done:
-        await stack.engine.close_due()
     if sources or exit_when_done:
+        await stack.engine.close_due()
         await _summarise(stack, summary.Pace(loaded, seconds, list(stack.engine.worker.progress.waits)))
 
 
