@@ -18,7 +18,7 @@ from processors.measures import Metrics
 from processors.poison import Poison
 from processors.records import Producer, Record
 from schemas.dead_letters import DeadLetter
-from schemas.events import FUTURE_TOLERANCE, ahead
+from schemas.events import FUTURE_TOLERANCE, LATEST_AT, ahead
 from schemas.facts import FactColumns
 from schemas.failures import Invalid, Reason
 from schemas.partitioning import home_partitions
@@ -112,7 +112,7 @@ class Intake:
         events, times = decoded
         if not {event.__class__ for event in events} <= _ALLOWED[topic]:
             return None
-        if max(times) > min([record.timestamp for record in records]) + FUTURE_TOLERANCE:
+        if max(times) > min(LATEST_AT, *[record.timestamp for record in records]) + FUTURE_TOLERANCE:
             return None
         batch = _Batch(records, events, times, self._default or "")
         return batch if all(batch.assistants) else None
@@ -137,8 +137,9 @@ class Intake:
         event, at = decode(record.value or b"")
         if event.kind in WIRE and event.__class__ not in _ALLOWED[topic]:
             raise Invalid(Reason.WRONG_TOPIC, f"{event.kind} belongs to {topic_of(event.kind).name}")
-        if at > record.timestamp + FUTURE_TOLERANCE:
-            raise Invalid(Reason.FUTURE_TIME, f"at is {ahead(at, record.timestamp)} after the record itself")
+        recorded = min(record.timestamp, LATEST_AT)  # whatever its producer says
+        if at > recorded + FUTURE_TOLERANCE:
+            raise Invalid(Reason.FUTURE_TIME, f"at is {ahead(at, recorded)} after the record itself")
         if not (event.assistant or self._default):
             raise Invalid(Reason.INVALID, "assistant: absent, and no default is configured")
         return event, at

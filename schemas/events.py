@@ -30,6 +30,8 @@ MAX_TEXT = 262_144
 ASSISTANT_PATTERN = r"^[a-z0-9._-]{1,64}$"
 EARLIEST_AT = 946_684_800_000
 """2000-01-01T00:00:00Z in epoch milliseconds: nothing happened before."""
+LATEST_AT = 10_413_791_999_999
+"""The last millisecond of ClickHouse's DateTime64(3): it stores later ones without a word and nobody can read them."""
 FUTURE_TOLERANCE = 300_000
 """Milliseconds that `at` may lie after the record's Kafka timestamp: clocks differ."""
 

@@ -16,11 +16,9 @@ import pyarrow as pa
 
 from schemas.conversation import COLUMNS, RowColumns
 from schemas.dead_letters import DeadLetter
+from schemas.events import LATEST_AT
 from schemas.facts import FactColumns
 from schemas.store import Frontier
-
-LAST_TIME = 10_413_791_999_999
-"""The last millisecond of a DateTime64(3): ClickHouse stores later ones without a word and nobody can read them."""
 
 _TIME = pa.timestamp("ms", "UTC")
 _CAUSE_TYPES = {"event_id": pa.string(), "rule": pa.string(), "reason": pa.string(), "confidence": pa.float64()}
@@ -194,7 +192,7 @@ def _numbers(column: list[int], width: type[np.generic], kind: pa.DataType) -> p
 
 def _recorded(column: list[int]) -> pa.Array:
     # A record's timestamp is whatever its producer says, unless the topic has LogAppendTime.
-    return _buffered(np.fromiter(column, np.int64, len(column)).clip(0, LAST_TIME), len(column), _TIME)
+    return _buffered(np.fromiter(column, np.int64, len(column)).clip(0, LATEST_AT), len(column), _TIME)
 
 
 def _texts(column: list[str]) -> pa.Array:

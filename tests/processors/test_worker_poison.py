@@ -3,7 +3,7 @@
 import pytest
 
 from processors.poison import WINDOW, Poison
-from schemas.events import MAX_TEXT
+from schemas.events import FUTURE_TOLERANCE, LATEST_AT, MAX_TEXT
 from schemas.partitioning import home_partition
 from schemas.topics import EVENTS, LABELS
 from tests.builders import ABSENT, AT, DAY, MINUTE, SECOND, event, line
@@ -46,6 +46,17 @@ BAD: dict[str, tuple[str, bytes | None, str]] = {
     "an erasure on the wrong topic": (EVENTS.name, line(event("conversation.erased")), "wrong_topic"),
     "a message on the wrong topic": (LABELS.name, _message(), "wrong_topic"),
 }
+
+
+@pytest.mark.parametrize("at", [LATEST_AT + FUTURE_TOLERANCE + 1, 2**62, 2**63 + 5])
+async def test_a_record_from_the_end_of_time_takes_no_event_with_it(world: World, at: int) -> None:
+    """Such a time cannot be read back, and from 2**63 on not even be held."""
+    late = line(event("message.sent", id="late", at=at))
+    world.log.append(EVENTS.name, HOME, late, timestamp=2**63 - 1)
+    world.produce(event("message.sent", id="good"))
+    await world.start().assign().catch_up(LATER)
+    assert world.letters() == [("future_time", late)]
+    assert world.rows() == world.truth(LATER)
 
 
 @pytest.mark.parametrize(("topic", "value", "reason"), BAD.values(), ids=BAD.keys())
