@@ -12,6 +12,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _ROOT = Path(__file__).parent
 _BUILD = ".cache/compiled"
+_NOT_COMPILED = 3
+"""Exit status: no fault, and worth trying again when there is a compiler."""
 _DIRECTIVES = {"language_level": 3, "annotation_typing": False, "binding": True, "embedsignature": False}
 
 
@@ -63,3 +65,4 @@ class Compile(BuildHookInterface):  # type: ignore[type-arg]
 if __name__ == "__main__":
     if why_not := compile_in_place():
         sys.stderr.write(f"not compiled, so slower (a C compiler and Python's headers would do it): {why_not}\n")
+        sys.exit(_NOT_COMPILED)

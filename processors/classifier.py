@@ -33,7 +33,7 @@ class Classifier:
         self._prior = np.ascontiguousarray(model.nb_pc, np.float64)
 
     def classify(self, text: str) -> str:
-        """Give the code of the language that is the likeliest, the first of equals; '' when nothing tells."""
+        """Give the code of the language that is the likeliest, the first of equals."""
         if text.isupper():
             text = text.lower()
         counts = self._counts(unicodedata.normalize("NFC", text).encode("utf8", "surrogatepass"))
