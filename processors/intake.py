@@ -25,9 +25,6 @@ from schemas.partitioning import home_partitions
 from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
 from schemas.wire import WIRE, WireEvent, decode, decode_all
 
-_PORTION: Final = 1000
-"""So many records are read at once: with their events they stay in a CPU's cache of the second level."""
-
 _ALLOWED: Final = {topic.name: frozenset(WIRE[kind] for kind in topic.types) for topic in TOPICS}
 
 
@@ -87,14 +84,12 @@ class Intake:
     def take(self, epoch: Epoch, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Take a batch into the epoch. Nothing is folded or acknowledged before the epoch is flushed."""
         bad_before = len(epoch.letters)
-        for start in range(0, len(records), _PORTION):
-            some = records[start : start + _PORTION]
-            batch = self._read_all(topic, some)
-            if batch is None:
-                batch = self._read_each(epoch, topic, partition, some)
-            batch = self._keep_home(epoch, topic, partition, batch)
-            if batch.events:
-                self._keep(epoch, topic, partition, batch)
+        batch = self._read_all(topic, records)
+        if batch is None:
+            batch = self._read_each(epoch, topic, partition, records)
+        batch = self._keep_home(epoch, topic, partition, batch)
+        if batch.events:
+            self._keep(epoch, topic, partition, batch)
         bad = len(epoch.letters) - bad_before
         epoch.bytes += sum([len(record.value or b"") for record in records])
         epoch.frontier[topic, partition] = records[-1].offset + 1
