@@ -12,12 +12,14 @@ from tests.browser import chromium as browsers
 from tests.kafka import jars
 from tests.kafka.broker import KafkaBroker
 
-# Taken out of the environment: what the tests start refuses names under AFTERWORD_ that are not its settings.
-KAFKA_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_KAFKA", "") == "1"
-BROWSER_REQUIRED = os.environ.pop("AFTERWORD_TEST_REQUIRE_BROWSER", "") == "1"
+# Not under AFTERWORD_: what the tests start refuses names there that are not its settings.
+KAFKA_REQUIRED = os.environ.get("TESTS_REQUIRE_KAFKA", "") == "1"
+BROWSER_REQUIRED = os.environ.get("TESTS_REQUIRE_BROWSER", "") == "1"
 
 ROOT = Path(__file__).parent.parent
 _MARKS = {"kafka_jars": "kafka", "chromium": "browser"}
+# Those that start servers and wait for them. Beside each other they would wait for longer than they allow.
+_OF_SERVERS = ("e2e", "faults", "kafka")
 
 
 def pytest_sessionstart() -> None:
@@ -43,11 +45,22 @@ def _said(name: str, reason: str, *, required: bool) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses Apache Kafka or a browser, so that `-m "not kafka"` leaves out exactly that."""
+    """Mark what uses Apache Kafka or a browser, so that `-m "not kafka"` leaves out exactly that.
+
+    Of the two processes of `make test` one runs those of servers, which come first, the other the rest, file by file.
+    """
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         for fixture, mark in _MARKS.items():
-            if fixture in getattr(item, "fixturenames", ()):
+            if fixture in fixtures:
                 item.add_marker(mark)
+        group = "servers" if _is_of_servers(item) else "browser" if "chromium" in fixtures else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_is_of_servers, reverse=True)
+
+
+def _is_of_servers(item: pytest.Item) -> bool:
+    return item.path.relative_to(ROOT / "tests").parts[0] in _OF_SERVERS
 
 
 @pytest.fixture(scope="session")

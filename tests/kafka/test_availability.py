@@ -13,7 +13,7 @@ JAVA_11 = "#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n"
 
 def a_run(tools: Path, required: bool) -> subprocess.CompletedProcess[str]:
     """A run of one test that wants Apache Kafka, on a machine that has the programs in `tools` and no others."""
-    environment = os.environ | {"PATH": str(tools), "AFTERWORD_TEST_REQUIRE_KAFKA": "1" if required else ""}
+    environment = os.environ | {"PATH": str(tools), "TESTS_REQUIRE_KAFKA": "1" if required else ""}
     test = "tests/kafka/test_broker.py::test_the_jars_are_fetched_once"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)

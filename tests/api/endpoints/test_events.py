@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from api.access.principal import Principal, Scope
 from api.endpoints.events import MOST
+from api.writing import events as writing
 from api.writing.admission import Admitted, admit
 from api.writing.moments import iso, now_ms
 from schemas.failures import Reason
@@ -232,13 +233,16 @@ async def test_any_mix_of_events_is_answered_one_by_one(sent: list[bytes], lines
         sent = [one if _is_json(one) else b"0" for one in sent]
     content = b"\n".join(sent) if lines else b"[" + b",".join(sent) + b"]"
     principal = Principal("key:x", "the office", frozenset(Scope))
-    async with served(default_assistant="default") as api:
-        wanted = [admit(one, principal, "default", now_ms()) for one in sent]
-        refused_by_kafka = {
-            one.outgoing.value for place, one in enumerate(wanted) if isinstance(one, Admitted) and place in untaken
-        }
-        api.log.takes = lambda one: one.value not in refused_by_kafka
-        answer = await api.client.post(PATH, content=content, headers=NDJSON if lines else JSON)
+    now = now_ms()
+    wanted = [admit(one, principal, "default", now) for one in sent]
+    refused_by_kafka = {
+        one.outgoing.value for place, one in enumerate(wanted) if isinstance(one, Admitted) and place in untaken
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "now_ms", lambda: now)  # what is said of a time to come counts the seconds until then
+        async with served(default_assistant="default") as api:
+            api.log.takes = lambda one: one.value not in refused_by_kafka
+            answer = await api.client.post(PATH, content=content, headers=NDJSON if lines else JSON)
     told = answer.json()
     statuses = []
     for place, (one, found) in enumerate(zip(wanted, told["events"], strict=True)):
