@@ -27,6 +27,8 @@ from processors.records import Record
 
 log = logging.getLogger(__name__)
 
+_SHORT_WAIT_MS: Final = 20
+"""How long a fetch of some partitions waits for records where those of others are at hand already."""
 _BLOCKED_PAUSE: Final = 2.0
 """Seconds between looks at the partition counts while nothing may be consumed."""
 
@@ -72,7 +74,10 @@ def _unwrapped(_place: TopicPartition, record: Record) -> Record:
 
 
 class TickingFetcher(Fetcher):  # type: ignore[misc]
-    """aiokafka's fetcher; notes when each request was sent, and leaves records as they are.
+    """aiokafka's fetcher; notes when each request was sent, leaves records as they are, and never waits for the quiet.
+
+    aiokafka asks a broker for nothing more while a request is open, and Faust lets a request wait 1.5 s for records. One
+    that leaves out the partitions whose records are at hand asks quiet ones only, and what arrived meanwhile waited for it.
 
     A started consumer's fetcher is turned into one (`listen`), so that no other consumer of the process is touched.
     """
@@ -90,6 +95,13 @@ class TickingFetcher(Fetcher):  # type: ignore[misc]
         fetcher._first = {}  # noqa: SLF001
         fetcher._returned = {}  # noqa: SLF001
         fetcher._of = None  # noqa: SLF001
+
+    def _get_actions_per_node(self, assignment: Any) -> tuple[Any, ...]:
+        requests, *rest = super()._get_actions_per_node(assignment)
+        if self._records:
+            for _, request in requests:
+                request._max_wait_ms = _SHORT_WAIT_MS  # noqa: SLF001
+        return requests, *rest
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         sent = time.time_ns() // 1_000_000
