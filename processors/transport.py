@@ -76,8 +76,9 @@ def _unwrapped(_place: TopicPartition, record: Record) -> Record:
 class TickingFetcher(Fetcher):  # type: ignore[misc]
     """aiokafka's fetcher; notes when each request was sent, leaves records as they are, and never waits for the quiet.
 
-    aiokafka asks a broker for nothing more while a request is open, and Faust lets a request wait 1.5 s for records. One
-    that leaves out the partitions whose records are at hand asks quiet ones only, and what arrived meanwhile waited for it.
+    aiokafka asks a broker for nothing more while a request is open, and Faust lets a request wait 1.5 s for records.
+    One that leaves out the partitions whose records are at hand asks quiet ones only, and what arrives elsewhere would
+    wait for it.
 
     A started consumer's fetcher is turned into one (`listen`), so that no other consumer of the process is touched.
     """
