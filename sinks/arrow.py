@@ -6,8 +6,10 @@ be given to a column in a migration. Plain strings, not dictionaries: they took 
 build (3 or 4 ms of 50,000 facts).
 """
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from importlib.abc import MetaPathFinder
 from itertools import chain
 from typing import Any
 
@@ -19,6 +21,29 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import LATEST_AT
 from schemas.facts import FactColumns
 from schemas.store import Frontier
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, name: str, _path: object, _target: object = None) -> None:
+        if name == "pandas":
+            raise ImportError("not needed")
+
+
+def _without_pandas() -> None:
+    """Have pyarrow look for pandas now, and not find it.
+
+    It looks once, when it first makes an array of a list, only to see whether that is a Series: a second of CPU in the
+    middle of the first batch, and 70 MB. chDB's package brings pandas along, and nothing here uses it.
+    """
+    absent = _NoPandas()
+    sys.meta_path.insert(0, absent)
+    try:
+        pa.array([])
+    finally:
+        sys.meta_path.remove(absent)
+
+
+_without_pandas()
 
 _TIME = pa.timestamp("ms", "UTC")
 _CAUSE_TYPES = {"event_id": pa.string(), "rule": pa.string(), "reason": pa.string(), "confidence": pa.float64()}
