@@ -23,7 +23,7 @@ demo: .venv/compiled  ## real conversations through the whole stack on this mach
 
 test: check  ## check, then all tests with branch coverage; ARGS="-k closes" goes to pytest
 	@$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder \
 		$(addprefix --cov=,$(SOURCES)) --cov-branch --cov-report=term:skip-covered $(ARGS)
 
 check: .venv/compiled  ## lint, format, types, and which part may import which

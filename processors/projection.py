@@ -219,7 +219,7 @@ def _cells(one: Conversation) -> tuple[Any, ...]:
         bool(one.feedback),
         one.device or (device_class(one.user_agent) if one.user_agent else ""),
         one.language or one.detected_language(),
-        list(one.attributes.items()) if one.attributes else None,
+        one.attributes or None,
         len(one.tagged) >> 3,
         one.causes or None,
         one.labelled_at if one.labelled_at != _NEVER else None,

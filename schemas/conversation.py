@@ -120,8 +120,8 @@ PROCESSING_COLUMNS = frozenset({"updated_at"})
 class RowColumns:
     """Rows of one flush: a list per column of `COLUMNS`, all of one length.
 
-    Times are epoch milliseconds, `opened_on` days since 1970-01-01, booleans and `is_deleted` bool, `attributes` a list
-    of (key, value) pairs or None, `fallback_causes` a list of (event_id, rule, reason, confidence) or None.
+    Times are epoch milliseconds, `opened_on` days since 1970-01-01, booleans and `is_deleted` bool, `attributes` a
+    dictionary or None, `fallback_causes` a list of (event_id, rule, reason, confidence) or None.
     """
 
     columns: dict[str, list[Any]]

@@ -235,14 +235,13 @@ def _digests(column: list[bytes]) -> pa.Array:
 
 def _offsets(column: list[Any]) -> pa.Array:
     offsets = np.zeros(len(column) + 1, np.int32)
-    places = [place for place, value in enumerate(column, 1) if value]
-    offsets[places] = [len(column[place - 1]) for place in places]
-    return pa.array(np.cumsum(offsets, dtype=np.int32))
+    np.cumsum([len(value) if value else 0 for value in column], out=offsets[1:])
+    return pa.array(offsets)
 
 
-def _attributes(column: list[list[tuple[str, str]] | None]) -> pa.Array:
-    pairs = list(chain.from_iterable(filter(None, column)))
-    names, values = zip(*pairs, strict=True)
+def _attributes(column: list[dict[str, str] | None]) -> pa.Array:
+    given = list(filter(None, column))
+    names, values = list(chain.from_iterable(given)), list(chain.from_iterable(map(dict.values, given)))
     return pa.MapArray.from_arrays(_offsets(column), pa.array(names, pa.string()), pa.array(values, pa.string()))
 
 

@@ -4,9 +4,11 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.browser import chromium as browsers
 from tests.kafka import jars
@@ -18,7 +20,7 @@ BROWSER_REQUIRED = os.environ.get("TESTS_REQUIRE_BROWSER", "") == "1"
 
 ROOT = Path(__file__).parent.parent
 _MARKS = {"kafka_jars": "kafka", "chromium": "browser"}
-# Those that start servers and wait for them. Beside each other they would wait for longer than they allow.
+# Those that start servers and wait for them: beside each other they would wait for longer than they allow.
 _OF_SERVERS = ("e2e", "faults", "kafka")
 
 
@@ -47,20 +49,31 @@ def _said(name: str, reason: str, *, required: bool) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses Apache Kafka or a browser, so that `-m "not kafka"` leaves out exactly that.
 
-    Of the two processes of `make test` one runs those of servers, which come first, the other the rest, file by file.
+    The tests of servers come first: of the two processes of `make test` one is busy with them nearly to the end.
     """
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
         for fixture, mark in _MARKS.items():
-            if fixture in fixtures:
+            if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
-        group = "servers" if _is_of_servers(item) else "browser" if "chromium" in fixtures else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_is_of_servers, reverse=True)
+    items.sort(key=lambda item: _lane(item.nodeid) != "servers")
 
 
-def _is_of_servers(item: pytest.Item) -> bool:
-    return item.path.relative_to(ROOT / "tests").parts[0] in _OF_SERVERS
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives the tests of servers to one process, those in a browser to one, and the others file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _lane(nodeid)
+
+
+def _lane(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    folder = file.split("/")[1]
+    return "servers" if folder in _OF_SERVERS else folder if folder == "browser" else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    """Share the tests out among the processes of `make test`."""
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -101,9 +101,7 @@ def rows(*ones: dict[str, Any]) -> RowColumns:
     for one in ones:
         for name, column in columns.columns.items():
             value = one[name]
-            if name == "attributes":
-                value = list(value.items()) or None
-            elif name == "fallback_causes":
+            if name in ("attributes", "fallback_causes"):
                 value = value or None
             column.append(value)
     return columns

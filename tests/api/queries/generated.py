@@ -102,7 +102,7 @@ def _row(made: random.Random, number: int) -> dict[str, Any]:
         "language": made.choice(LANGUAGES),
         "topic": topic,
         "subtopic": f"{topic} {made.randrange(3)}" if topic and made.random() < 0.5 else "",
-        "attributes": [("tier", made.choice(HOSTILE))] if made.random() < 0.1 else None,
+        "attributes": {"tier": made.choice(HOSTILE)} if made.random() < 0.1 else None,
         "escalated": made.random() < 0.2,
         "claimed": made.random() < 0.15,
         "assigned_to": made.choice(AGENTS) if made.random() < 0.3 else "",

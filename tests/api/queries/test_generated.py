@@ -102,7 +102,7 @@ def _plain(row: ConversationRow) -> dict[str, Any]:
             plain[name] = (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
         elif isinstance(value, date):
             plain[name] = (value - date(1970, 1, 1)).days
-    plain["attributes"] = list(row.attributes.items()) or None
+    plain["attributes"] = row.attributes or None
     plain["fallback_causes"] = [tuple(one.model_dump().values()) for one in row.fallback_causes] or None
     return plain
 
