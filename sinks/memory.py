@@ -153,6 +153,8 @@ class MemoryStore:
     def read_rows(self, keys: Collection[Key], days: Collection[int]) -> dict[Key, StoredRow]:
         """See Reader."""
         found: dict[Key, StoredRow] = {}
+        if not keys:
+            return found
         with self._lock:
             self._sort_rows()
             for key in set(keys):
