@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from schemas.rules import AssistantRules
-from schemas.text import fold_latin, fold_words
+from schemas.text import fold, fold_words
 
 TEXTS_KNOWN = 20_000
 """So many texts are remembered before all are forgotten again: 8 MB if each has 200 letters of ASCII."""
@@ -43,10 +43,11 @@ class Fallbacks:
         In Latin-1 it is searched as bytes and never cut into words: 0.8 µs for 60 characters of ASCII, folding
         included. Words joined again for the search take 1.3 µs, and one `in` for each phrase 11 µs.
         """
-        if (latin := fold_latin(text)) is not None:
-            found = self._in_latin.search(b" %b " % latin) is not None
+        folded = fold(text)
+        if isinstance(folded, bytes):
+            found = self._in_latin.search(b" %b " % folded) is not None
         else:
-            found = self._in_words.search(f" {' '.join(fold_words(text))} ") is not None
+            found = self._in_words.search(f" {' '.join(folded)} ") is not None
         if len(text) <= TEXT_KNOWN_CHARACTERS:
             if len(self._known) >= TEXTS_KNOWN:
                 self._known.clear()
