@@ -33,7 +33,7 @@ def _without_pandas() -> None:
     """Have pyarrow look for pandas now, and not find it.
 
     It looks once, when it first makes an array of a list, only to see whether that is a Series: a second of CPU in the
-    middle of the first batch, and 70 MB. chDB's package brings pandas along, and nothing here uses it.
+    middle of the first batch, and 50 MB. chDB's package brings pandas along, and nothing here uses it.
     """
     absent = _NoPandas()
     sys.meta_path.insert(0, absent)
