@@ -5,7 +5,6 @@ It knows neither Faust nor Kafka: `processors.agents` gives it batches, assignme
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +31,11 @@ from schemas.topics import EVENTS
 log = logging.getLogger(__name__)
 
 _REST: Final = 0.25
-"""Of the interval, what at least lies between two flushes that nobody waits for."""
+"""Seconds that a worker waits at most behind a long flush, so that the next one has something to do."""
+_REST_BEHIND: Final = 1.0
+"""The same for a worker that is behind."""
+_BEHIND_MS: Final = 2_000
+"""A worker is behind when the record that it took last is older. Clocks that differ by more cost latency only."""
 
 Commit = Callable[[], Awaitable[bool]]
 """Commits what was acknowledged; False when the partitions are not ours any more or Kafka could not be reached."""
@@ -45,7 +48,7 @@ class Pace:
     An epoch is full, and is flushed at once, at so many `facts` or so many `bytes` of records.
     """
 
-    interval: float = 1.0
+    interval: float = 0.5
     urgent: float = 0.05
     facts: int = 150_000
     bytes: int = 128 << 20
@@ -119,6 +122,7 @@ class Worker:
         self._required: dict[tuple[str, int], int] = {}
         self._flushed = asyncio.Event()
         self._waiting = 0
+        self._recorded = 0
         self._flush: Flush | None = None
         self._flushing = asyncio.Lock()
         self._due = asyncio.Event()
@@ -206,6 +210,7 @@ class Worker:
         self._intake.take(epoch, topic, partition, records)
         epoch.acknowledge.append(acknowledge)
         self._taken[topic, partition] = records[-1].offset + 1
+        self._recorded = records[-1].timestamp
         self.progress.records += len(records)
         self.progress.beats += 1
         if self._is_full(epoch):
@@ -238,16 +243,20 @@ class Worker:
     async def run(self) -> None:
         """Flush until cancelled: each interval once, counted from when a flush begins, and when one is due before.
 
-        Behind a flush that took longer the next one waits a little all the same, so that it has something to do.
+        Behind a long flush the next one waits as long as that took: a moment at most, to have rows out soon, but up
+        to a second where the worker is behind. So its epochs grow until they are full, and what a flush costs whatever
+        its size is paid seldom.
         """
-        begun = -math.inf
+        left = self._pace.interval
         while True:
-            left = max(self._pace.interval - (time.monotonic() - begun), self._pace.interval * _REST)
             if await sleep_unless(self._due, left) and not self._is_full(self._epoch):
                 await asyncio.sleep(self._pace.urgent)  # what comes with it goes with it
             self._due.clear()
-            begun = time.monotonic()
+            began = time.monotonic()
             await self.flush()
+            took = time.monotonic() - began
+            behind = self._now() - self._recorded > _BEHIND_MS
+            left = max(self._pace.interval - took, min(took, _REST_BEHIND if behind else _REST))
 
     async def drain(self, seconds: float) -> bool:
         """Flush and commit all that was taken; False when that took too long and was abandoned."""

@@ -237,9 +237,9 @@ class Settings(BaseSettings):
         examples=["10"],
     )
     flush_interval_s: Annotated[float, Ge(0.05), Le(60)] = Field(
-        1.0,
+        0.5,
         description="Seconds between writes to ClickHouse; longer makes fewer, larger inserts and later rows.",
-        examples=["1"],
+        examples=["0.5"],
     )
     flush_facts: Annotated[int, Ge(1), Le(1_000_000)] = Field(
         150_000, description="Facts that make a write begin before its time.", examples=["90000"]

@@ -33,10 +33,10 @@ def test_a_light_worker_keeps_to_the_interval_and_a_heavy_one_rests_behind_its_f
         Plan.of(Load(events_per_second=rate, closing=1e9), MEASURED, workers=1, shards=1)
         for rate in (2_000.0, 20_000.0)
     )
-    assert light.flush < 0.75
-    assert light.cycle == pytest.approx(1.0)
-    assert heavy.flush > 0.75
-    assert heavy.cycle == pytest.approx(heavy.flush + 0.25)
+    assert light.flush < 0.25
+    assert light.cycle == pytest.approx(0.5)
+    assert heavy.flush > 0.25
+    assert heavy.cycle == pytest.approx(heavy.flush + REST)
     assert REST == worker._REST
     for plan in (light, heavy):
         assert Simulation(plan, seconds=200.0).run().cycle == pytest.approx(plan.cycle, rel=0.05)

@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0, help="from first to last event of a conversation")
     parser.add_argument("--idle-hours", type=float, default=4.0, help="the idle gap of the rules")
     parser.add_argument("--silent", type=float, default=0.45, help="share of conversations that nobody ends")
-    parser.add_argument("--interval", type=float, default=1.0, help="AFTERWORD_FLUSH_INTERVAL_S")
+    parser.add_argument("--interval", type=float, default=0.5, help="AFTERWORD_FLUSH_INTERVAL_S")
     parser.add_argument("--cache-gib", type=float, help="AFTERWORD_CACHE_BYTES; absent: what live conversations need")
     parser.add_argument("--shard-cores", type=int, default=8)
     parser.add_argument("--one-closes", action="store_true", help="as if one worker of a shard closed for all")

@@ -84,7 +84,7 @@ class Load:
     silent: float = 0.45
     """Share of the conversations that end by silence and stay open for the idle gap; that of `runtime.simulator`."""
     idle_hours: float = 4.0
-    interval: float = 1.0
+    interval: float = 0.5
     """`AFTERWORD_FLUSH_INTERVAL_S`"""
     epoch_facts: int = 150_000
     """`AFTERWORD_FLUSH_FACTS`"""

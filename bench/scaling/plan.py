@@ -10,7 +10,7 @@ MONTH = 30 * 86_400.0
 _DAY = 86_400
 _MOST_SHARDS = 100
 REST = 0.25
-"""Of the interval, what at least lies between two flushes: `processors.worker._REST`."""
+"""Seconds; behind a flush a worker that keeps up rests as long as it took, but no longer: `processors.worker._REST`."""
 
 
 def distinct(events: float, live: float, events_per_conversation: float) -> float:
@@ -103,11 +103,11 @@ class Plan:
         return following if following <= filling else inf
 
     def _cycle_behind(self, flush: float) -> float:
-        """Give what lies between the beginnings of a flush and of the next: an interval, or the flush and a rest.
+        """Give what lies between the beginnings of a flush and of the next: an interval, or the flush and its rest.
 
         An epoch that is full does not wait for that, but for the flush.
         """
-        due = max(self.load.interval, flush + REST * self.load.interval)
+        due = max(self.load.interval, flush + min(flush, REST))
         return max(flush, min(due, self.load.epoch_facts / self.worker_rate))
 
     @property

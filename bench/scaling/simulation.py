@@ -9,7 +9,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import count
-from math import ceil, inf
+from math import ceil
 
 import numpy as np
 
@@ -148,9 +148,9 @@ class Simulation:
         waiting: deque[tuple[float, float, int]] = deque()
         close_at, looking = self._random.random() * load.closing, plan.look_up_event
         now = yield 0.0
-        until, begun = now, -inf
+        until = begun = now
         while True:
-            due = max(begun + load.interval, now + REST * load.interval)
+            due = max(begun + load.interval, now + min(now - begun, REST))
             full = until + max(0, load.epoch_facts - sum(many for *_, many in waiting)) / rate
             begun = now = yield max(now, min(due, full))
             waiting.append((until, now, int(self._random.poisson(rate * (now - until)))))

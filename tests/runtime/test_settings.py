@@ -58,7 +58,7 @@ def test_nothing_needs_to_be_set() -> None:
         "partitions": 4,
         "replication": 1,
         "session_timeout_s": 10,
-        "flush_interval_s": 1,
+        "flush_interval_s": 0.5,
         "flush_facts": 150_000,
         "drain_s": 5,
         "watchdog_s": 120,
