@@ -11,6 +11,7 @@ from processors.clock import PartitionClock, Tick
 from schemas.partitioning import home_partition
 from schemas.topics import EVENTS
 from tests.builders import AT, HOUR, MINUTE, SECOND, Event, event
+from tests.oracle import milliseconds
 from tests.processors.world import LATER, World
 from tests.strategies import IDLE_GAP, conversations
 from tests.waiting import until
@@ -258,10 +259,27 @@ def _once(events: list[Event]) -> list[Event]:
     return list({one["id"]: one for one in reversed(events)}.values())
 
 
+async def test_what_the_user_said_behind_an_announced_end_opens_the_conversation_however_late_it_comes(
+    world: World,
+) -> None:
+    process = world.start().assign()
+    ended = event("conversation.ended", at=AT + SECOND)
+    world.produce(event("message.sent"), ended, event("message.sent", role="assistant", at=AT + 3 * SECOND))
+    await process.catch_up()
+    assert world.row()["close_reason"] == "ended"
+    world.produce(event("message.sent", at=AT + 2 * SECOND))
+    await process.catch_up()
+    assert (world.row()["closed"], world.row()["last_activity_at"]) == (False, AT + 3 * SECOND)
+    assert world.rows() == world.truth()
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(conversations(erasures=False, min_size=3), st.data())
 def test_a_closed_conversation_opens_only_for_a_later_message(events: list[Event], data: st.DataObject) -> None:
-    """That is, one with a message: where an end is all that is known, the first message may lie an idle gap before."""
+    """That is, one with a message: where an end is all that is known, the first message may lie an idle gap before.
+
+    Later than its last activity, or, where its end was announced, a message by the user behind that.
+    """
 
     async def live(world: World) -> None:
         process = world.start().assign()
@@ -273,7 +291,9 @@ def test_a_closed_conversation_opens_only_for_a_later_message(events: list[Event
             row = next(iter(world.rows()), None)
             if row and former and former["closed"] and not row["closed"]:
                 assert one["type"] == "message.sent"
-                assert row["last_activity_at"] > former["last_activity_at"]
+                announced = former["close_reason"] == "ended" and one["role"] == "user"
+                since = former["ended_at"] if announced else former["last_activity_at"]
+                assert milliseconds(one["at"]) > since
             former = row if row and row["messages"] + row["agent_messages"] else None
             does = data.draw(st.sampled_from(("nothing", "tick", "restart")))
             if does == "tick" and row:
