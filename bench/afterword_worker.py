@@ -127,13 +127,13 @@ async def contend_with(sink: Sink, task: Task, watch: Watch) -> dict[str, int]:
     await until_taken(taken, task.known.events)
     await engine.caught_up(task.known.events)
     watch.stop()
-    watch.note(flushes=engine.worker.progress.flushes, **_noted(metrics))
+    watch.note(flushes=engine.worker.progress.flushes, **noted(metrics))
     assert await engine.stop(), "the worker did not store what it took when it was stopped"
     task.known.check({"events": sink.facts()})
     return sink.totals()
 
 
-def _noted(metrics: PrometheusMetrics) -> dict[str, float]:
+def noted(metrics: PrometheusMetrics) -> dict[str, float]:
     """Give the metrics that tell how much work an event made."""
     samples = {
         sample.name: sample.value
