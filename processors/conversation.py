@@ -218,6 +218,30 @@ class Conversation:
             conversation._append(fact.effect)
         return conversation
 
+    def pack(self) -> bytes:
+        """Give what `unpack` needs to make the same conversation, as few bytes."""
+        identity = self.partition, self.known, self.facts, self.erasures, self.cut, self.days
+        return _pack((*identity, self.written, self.stored_day, self.idle_until, self.log))
+
+    @classmethod
+    def unpack(cls, key: Key, packed: bytes, effects: Effects) -> "Conversation":
+        """Make a conversation of what `pack` gave, under the same rules."""
+        partition, known, facts, erasures, cut, days, written, stored_day, idle_until, log = _unpack(packed)
+        conversation = cls(key, partition, effects)
+        conversation.known = known
+        conversation.facts = facts
+        conversation.erasures = erasures
+        conversation.cut = cut
+        conversation.days = tuple(days)
+        conversation.written = written
+        conversation.stored_day = stored_day
+        conversation.idle_until = idle_until
+        conversation.log = log
+        conversation.size += sum(map(len, log)) + _FACT_BYTES * len(log)
+        conversation.disordered = True  # late ones stand in the log as they came
+        conversation.settle()
+        return conversation
+
     def _wants_text(self, at: int) -> bool:
         """Whether the text of a user message at `at` may be needed to detect the language.
 

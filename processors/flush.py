@@ -88,9 +88,10 @@ class Flush:
     async def run(self) -> None:
         """Bring everything to the store. Raises Abandoned when `given_up` is set before the end."""
         facts = self._epoch.facts
-        found_here = list(map(self._cache.get, facts))
-        missing = [key for key, conversation in zip(facts, found_here, strict=True) if conversation is None]
-        cached = [conversation for conversation in found_here if conversation is not None]
+        cached: list[Key] = []
+        missing: list[Key] = []
+        for key in facts:
+            (cached if key in self._cache else missing).append(key)
         finding = asyncio.create_task(self._find(missing))
         try:
             known, dropped = await self._fold_cached(cached)
@@ -120,7 +121,7 @@ class Flush:
             erase = partial(self._persistence.writer.erase, self._erasures)
             await self._persistence.write("erase", erase, self.given_up)
 
-    async def _fold_cached(self, cached: Sequence[Conversation]) -> tuple[set[int], list[Key]]:
+    async def _fold_cached(self, cached: Sequence[Key]) -> tuple[set[int], list[Key]]:
         """Fold and project what is in memory.
 
         Gives the places of facts that are not to be stored (known, or taken by an erasure), and the conversations that
@@ -131,7 +132,7 @@ class Flush:
         erased = 0
         facts, number = self._epoch.facts, self._epoch.number
         async for chunk in self._chunks(cached):
-            folded, unreadable, gone = fold_into(chunk, facts, number, known)
+            folded, unreadable, gone = fold_into([self._cache[key] for key in chunk], facts, number, known)
             for key in unreadable:
                 self._cache.drop(key)
             dropped += unreadable

@@ -80,7 +80,13 @@ EVENT_TO_ROW = Measure(
     "Above 1.5 s: look at flush_seconds and lag.",
 )
 CACHE_BYTES = Measure("cache_bytes", "gauge", "Estimated bytes of conversations in memory.", "Bounded by settings.")
-CACHED = Measure("cached", "gauge", "Conversations in memory.", "None.")
+CACHED = Measure("cached", "gauge", "Conversations in memory, packed ones included.", "None.")
+PACKED = Measure(
+    "packed",
+    "gauge",
+    "Conversations in memory that are packed, because not all fit unpacked.",
+    "When CPU is short: raise AFTERWORD_CACHE_BYTES until it is 0.",
+)
 LAG = Measure(
     "lag",
     "gauge",

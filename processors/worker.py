@@ -15,6 +15,7 @@ from typing import Final
 from processors import measures
 from processors.cache import Cache
 from processors.clock import PartitionClock, Tick
+from processors.conversation import Conversation
 from processors.crash_point import CrashPoint, Passing, unharmed
 from processors.effects import Effects
 from processors.epoch import Epoch
@@ -24,6 +25,7 @@ from processors.measures import Metrics
 from processors.persistence import Abandoned, Persistence, sleep_unless
 from processors.poison import Poison
 from processors.records import Producer, Record
+from schemas.facts import Key
 from schemas.rules import Rules
 from schemas.store import Frontier, Reader, Writer
 from schemas.topics import EVENTS
@@ -106,7 +108,7 @@ class Worker:
         self._after_flush = after_flush
         self._passing = passing
         self._effects: dict[str, Effects] = {}
-        self._cache = Cache(cache_bytes)
+        self._cache = Cache(cache_bytes, self._unpack)
         self._intake = Intake(
             producer=producer,
             metrics=metrics,
@@ -378,6 +380,7 @@ class Worker:
         self._metrics.count(measures.EVICTED, self._cache.evict())
         self._metrics.gauge(measures.CACHE_BYTES, self._cache.bytes)
         self._metrics.gauge(measures.CACHED, len(self._cache))
+        self._metrics.gauge(measures.PACKED, self._cache.packed)
         self._metrics.observe(measures.FLUSH_SECONDS, [seconds])
         now = self._now()
         waits = [(now - at) / 1000 for at in stored.recorded(1_000)] if stored else []
@@ -390,6 +393,9 @@ class Worker:
         if effects is None:
             effects = self._effects[assistant] = Effects(self._rules.of(assistant))
         return effects
+
+    def _unpack(self, key: Key, packed: bytes) -> Conversation:
+        return Conversation.unpack(key, packed, self.effects_of(key[0]))
 
     def close(self) -> None:
         """End the threads."""

@@ -63,7 +63,7 @@ def test_events_touch_as_many_conversations_as_the_formula_says() -> None:
 )
 def test_the_formula_knows_what_the_workers_cache_finds(share: float) -> None:
     whole = Plan.of(SMALL, MEASURED)
-    room = int(whole.worker_live * whole.cached_bytes * share)
+    room = int(whole.worker_live * whole.packed_bytes * share)
     plan = Plan.of(Load(events_per_second=2_000.0, cache_bytes=room), MEASURED)
     assert seen_hit_ratio(plan, live=2_000) == pytest.approx(plan.hit_ratio, abs=0.03)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil, exp, inf
 
 from bench.scaling.figures import Figures, Load
+from processors.cache import UNPACKED_SHARE
 
 MONTH = 30 * 86_400.0
 _DAY = 86_400
@@ -183,15 +184,26 @@ class Plan:
 
     @property
     def cached_bytes(self) -> float:
-        """Bytes of a live conversation in memory, half grown on average."""
+        """Bytes of a live conversation in memory, unpacked, half grown on average."""
         return self.figures.cached_base + self.figures.cached_fact * self.load.events_per_conversation / 2
+
+    @property
+    def packed_bytes(self) -> float:
+        """The same of one that is packed."""
+        return self.figures.packed_base + self.figures.packed_fact * self.load.events_per_conversation / 2
+
+    @property
+    def kept(self) -> float:
+        """How many conversations a cache of the load's size holds once it is full, most of them packed."""
+        share = UNPACKED_SHARE / self.cached_bytes + (1 - UNPACKED_SHARE) / self.packed_bytes
+        return (self.load.cache_bytes or inf) * share
 
     @property
     def hit_ratio(self) -> float:
         """How many events but the first of a conversation find it in memory."""
         if self.load.cache_bytes is None:
             return 1.0
-        return hit_ratio(self.worker_live, self.load.cache_bytes / self.cached_bytes, self.load.events_per_conversation)
+        return hit_ratio(self.worker_live, self.kept, self.load.events_per_conversation)
 
     @property
     def reloads_per_second(self) -> float:

@@ -10,11 +10,12 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 from bench.scaling.plan import REST, Plan
-from processors.cache import Cache
+from processors.cache import PACKED_BYTES, Cache
 
 Life = Generator[float, float, None]
 """Gives the time until which it waits, and is told what time it is."""
@@ -254,12 +255,15 @@ def _take(waiting: deque[tuple[float, float, int]], most: int) -> Iterable[tuple
 
 
 class _Cached:
-    """As much of a conversation as `processors.cache.Cache` looks at."""
+    """As much of a conversation as `processors.cache.Cache` looks at. Sizes in bytes, unpacked and packed."""
 
-    __slots__ = ("counted", "epoch", "key", "looked_at", "size")
+    __slots__ = ("counted", "epoch", "key", "looked_at", "packed", "size")
 
-    def __init__(self, key: int, epoch: int) -> None:
-        self.key, self.epoch, self.size, self.counted, self.looked_at = key, epoch, 1, 0, 0
+    def __init__(self, key: int, epoch: int, size: int, packed: int) -> None:
+        self.key, self.epoch, self.size, self.packed, self.counted, self.looked_at = key, epoch, size, packed, 0, 0
+
+    def pack(self) -> bytes:
+        return bytes(self.packed - PACKED_BYTES)
 
 
 def seen_hit_ratio(plan: Plan, *, live: int = 20_000, seed: int = 7) -> float:
@@ -270,8 +274,12 @@ def seen_hit_ratio(plan: Plan, *, live: int = 20_000, seed: int = 7) -> float:
     if plan.load.cache_bytes is None:
         return 1.0
     random, length = np.random.default_rng(seed), plan.load.events_per_conversation
-    room = round(plan.load.cache_bytes / plan.cached_bytes / plan.worker_live * live)
-    cache = Cache(max(1, room))
+    sizes = round(plan.cached_bytes), round(plan.packed_bytes)
+
+    def unpack(key: Any, _packed: bytes) -> Any:
+        return _Cached(key, 0, *sizes)
+
+    cache = Cache(round(plan.load.cache_bytes / plan.worker_live * live), unpack)
     numbers = np.arange(live)
     following = live
     each = max(1, int(live * plan.load.interval / plan.load.gap))
@@ -287,11 +295,11 @@ def seen_hit_ratio(plan: Plan, *, live: int = 20_000, seed: int = 7) -> float:
                 numbers[place] = following
                 touched[following] = False
                 following += 1
-        known = [one for key in touched if (one := cache.get(key)) is not None]  # type: ignore[call-overload]
+        known: list[Any] = [cache[key] for key in touched if key in cache]  # type: ignore[index, operator]
         for one in known:
             one.epoch = epoch
         for key in touched.keys() - {one.key for one in known}:
-            cache.put(_Cached(key, epoch))  # type: ignore[arg-type]
+            cache.put(_Cached(key, epoch, *sizes))  # type: ignore[arg-type]
         cache.evict()
         if epoch > rounds // 2:
             asked += sum(touched.values())

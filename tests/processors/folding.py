@@ -39,10 +39,13 @@ def whole(facts: Sequence[Fact], key: Key = ("shop", "c-1")) -> Conversation:
     return Conversation.of(key, 0, effects_of(key[0]), facts)
 
 
-def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: int = -1) -> Conversation:
+def one_by_one(
+    facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: int = -1, packed_after: int = -1
+) -> Conversation:
     """Fold facts as a worker does that has the conversation in memory, reading it as a whole when it has to.
 
-    `settle_every`: so often a flush looks at it; `evicted_after`: so many facts are read back as a set at that point.
+    `settle_every`: so often a flush looks at it; `evicted_after`: so many facts are read back as a set at that point;
+    `packed_after`: there a flush has ended, and it was packed and unpacked.
     """
     seen: list[Fact] = []
     conversation: Conversation | None = None
@@ -51,6 +54,9 @@ def one_by_one(facts: Iterable[Fact], *, settle_every: int = 0, evicted_after: i
         if conversation is None or number == evicted_after:
             conversation = whole(seen)
             continue
+        if number == packed_after:
+            conversation.settle()
+            conversation = Conversation.unpack(conversation.key, conversation.pack(), conversation.effects)
         try:
             conversation.add(one.effect, one.pair)
         except Reload:

@@ -5,8 +5,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processors.conversation import Conversation
 from tests import oracle
-from tests.builders import Event, line
+from tests.builders import AT, Event, line
 from tests.processors.folding import PLAIN_RULES, expected, fact, one_by_one, rows_of, whole
 from tests.strategies import conversations
 
@@ -42,3 +43,23 @@ def test_an_eviction_and_reload_at_any_point_changes_nothing(events: list[Event]
     facts = [fact(line(event)) for event in events]
     cut = data.draw(st.integers(0, len(facts)))
     assert rows_of([one_by_one(facts, evicted_after=cut)]) == rows_of([whole(facts)])
+
+
+_NOT_KEPT = {"cells", "counted", "epoch", "looked_at"}
+"""What the cache and the projection note with a conversation for themselves."""
+
+
+@SETTINGS
+@given(conversations(min_size=1), st.data())
+def test_a_conversation_that_was_packed_is_the_same_and_goes_on_the_same(
+    events: list[Event], data: st.DataObject
+) -> None:
+    facts = data.draw(st.permutations([fact(line(event)) for event in events]))
+    cut = data.draw(st.integers(1, len(facts)))
+    before = one_by_one(facts[:cut])
+    before.settle()
+    before.written, before.stored_day, before.idle_until = 2**63 + 1, 20_000, AT
+    after = Conversation.unpack(before.key, before.pack(), before.effects)
+    for name in set(Conversation.__slots__) - _NOT_KEPT:
+        assert getattr(after, name) == getattr(before, name), name
+    assert rows_of([one_by_one(facts, packed_after=cut)]) == rows_of([whole(facts)])

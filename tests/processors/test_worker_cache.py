@@ -7,15 +7,17 @@ import tracemalloc
 
 import pytest
 
-from processors.cache import Cache
+from processors.cache import PACKED_BYTES, Cache
+from processors.conversation import Conversation
 from processors.projection import project
+from schemas.facts import Key
 from tests.builders import AT, DAY, HOUR, SECOND, event, line
 from tests.processors.folding import effects_of, fact, whole
 from tests.processors.world import LATER, World
 from tests.waiting import until
 
 LIMIT = 40_000
-"""Bytes for some twenty short conversations."""
+"""Bytes for six short conversations, and fifty more that are packed."""
 
 
 def _say(world: World, number: int, *, at: int) -> None:
@@ -28,7 +30,7 @@ async def test_memory_stays_within_its_limit_however_many_conversations_come(wor
         _say(world, number, at=AT + number)
         await process.catch_up()
         assert process.worker._cache.bytes <= LIMIT
-    assert 5 < process.worker.cached < 50
+    assert 40 < process.worker.cached < 80
     await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
 
@@ -54,7 +56,7 @@ async def test_the_limit_is_kept_when_all_have_been_written_of_late(world: World
     process.worker._cache.limit = LIMIT
     world.log.append("assistant.events", 0, b"bad")
     await process.catch_up()
-    assert 5 < process.worker.cached < 50
+    assert 40 < process.worker.cached < 80
     assert process.worker._cache.bytes <= LIMIT
     await process.catch_up(LATER)
     assert world.rows() == world.truth(LATER)
@@ -102,12 +104,55 @@ async def test_the_bytes_are_counted_right_through_growth_copies_and_erasures(wo
         await process.catch_up()
         cache = process.worker._cache
         assert cache.bytes == sum(one.size for one in cache._all.values())
+        assert not cache.packed
     assert world.rows() == world.truth()
+
+
+def _unpack(key: Key, packed: bytes) -> Conversation:
+    return Conversation.unpack(key, packed, effects_of(key[0]))
+
+
+async def test_what_does_not_fit_is_packed_and_then_needs_no_store(world: World) -> None:
+    process = world.start(cache_bytes=LIMIT).assign()
+    for number in range(40):
+        _say(world, number, at=AT)
+    await process.catch_up()
+    cache = process.worker._cache
+    assert len(cache) == 40
+    assert 10 < cache.packed < 40
+    process.faults.fail("look_up", times=10**6)
+    for number in range(40):
+        _say(world, number, at=AT + SECOND)
+    await process.catch_up()
+    assert len(cache) == 40
+    assert cache.bytes <= LIMIT
+    assert world.rows() == world.truth()
+
+
+def test_the_bytes_of_packed_conversations_are_counted_right() -> None:
+    chance = random.Random(11)
+    cache = Cache(30_000, _unpack)
+    for step in range(400):
+        key = ("shop", f"c-{chance.randrange(60)}")
+        if chance.random() < 0.1:
+            cache.drop(key)
+        elif key in cache:
+            cache[key].epoch = step
+        else:
+            cache.put(whole([fact(line(event("message.sent", conversation_id=key[1])))], key))
+        if step % 7 == 0:
+            cache.evict()
+            assert cache.bytes <= cache.limit
+        packed = sum(len(one) + PACKED_BYTES for one in cache._packed.values())
+        assert cache.bytes == packed + sum(one.size for one in cache._all.values())
+    assert cache.packed
+    cache.clear()
+    assert (cache.bytes, len(cache)) == (0, 0)
 
 
 def test_a_conversation_that_is_not_in_the_cache_any_more_is_not_counted_as_grown() -> None:
     former, present = (whole([fact(line(event("message.sent")))]) for _ in range(2))
-    cache = Cache(1 << 20)
+    cache = Cache(1 << 20, _unpack)
     cache.put(former)
     cache.put(present)
     for one in (former, present):
@@ -115,7 +160,7 @@ def test_a_conversation_that_is_not_in_the_cache_any_more_is_not_counted_as_grow
         assert one.add(later.effect, later.pair)
     assert project([former], {}, 1, 0).grown == 0
     cache.bytes += project([present], {}, 1, 0).grown
-    assert cache.get(present.key) is present
+    assert cache[present.key] is present
     assert cache.bytes == present.size
 
 
@@ -152,7 +197,7 @@ def test_the_estimate_is_within_two_fifths_of_what_tracemalloc_finds(messages: i
     chance = random.Random(messages)
     lines = [_chat(chance, number, messages) for number in range(5_000 if messages > 30 else 2_000)]
     effects_of("chitchat")
-    cache = Cache(1 << 40)
+    cache = Cache(1 << 40, _unpack)
     gc.collect()
     tracemalloc.start()
     try:
@@ -161,10 +206,17 @@ def test_the_estimate_is_within_two_fifths_of_what_tracemalloc_finds(messages: i
             cache.put(whole([fact(payload) for payload in payloads], ("chitchat", f"{len(cache):032x}")))
         gc.collect()
         held = tracemalloc.get_traced_memory()[0] - before
+        counted = cache.bytes
+        cache.limit = 0
+        cache._pack()
+        gc.collect()
+        packed = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
     assert len(cache) == len(lines)
-    assert 0.6 * held <= cache.bytes <= 1.4 * held, f"{cache.bytes / held:.2f} of {held / len(cache):.0f} bytes each"
+    assert 0.6 * held <= counted <= 1.4 * held, f"{counted / held:.2f} of {held / len(cache):.0f} bytes each"
+    assert 0.6 * packed <= cache.bytes <= 1.4 * packed, f"{cache.bytes / packed:.2f} of {packed / len(cache):.0f} bytes"
+    assert packed < held / 2
 
 
 async def test_an_evicted_conversation_is_whole_again_at_its_next_event(world: World) -> None:
