@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from processors.reading import COMPILED, UNSURE, reader_of
 from schemas.rules import AssistantRules
 from schemas.text import fold, fold_words
 
@@ -12,6 +13,8 @@ TEXTS_KNOWN = 20_000
 TEXT_KNOWN_CHARACTERS = 200
 """Longer texts are read each time: they hardly repeat, and would make the memory unbounded."""
 
+_COMPILED: Final = COMPILED
+_UNSURE: Final = UNSURE
 _Trie: TypeAlias = "dict[str, _Trie]"
 _END = ""
 
@@ -24,6 +27,7 @@ class Fallbacks:
         self._intents = frozenset(rules.fallback_intents)
         self._in_words = re.compile(_any_of(phrases))
         self._in_latin = re.compile(_any_of(filter(_is_latin, phrases)).encode("latin-1"))
+        self._reader = reader_of(frozenset((phrase, 1) for phrase in phrases))
         self._known: dict[str, bool] = {}
 
     def is_fallback_intent(self, name: str) -> bool:
@@ -32,6 +36,10 @@ class Fallbacks:
 
     def could_not_help(self, text: str) -> bool:
         """Whether a "could not help" phrase, of any language, stands in the text as whole words in a row."""
+        if _COMPILED:
+            found = self._reader.finds(text)
+            if found != _UNSURE:
+                return found > 0
         known = self._known.get(text)
         if known is None:
             known = self._read(text)

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
+from processors.reading import COMPILED, MORE, STOP, reader_of
 from schemas.rules import AssistantRules
 from schemas.text import fold_words
 
@@ -11,6 +13,7 @@ TEXTS_KNOWN = 20_000
 TEXT_KNOWN_CHARACTERS = 200
 """Longer texts are read each time: they hardly repeat, and would make the memory unbounded."""
 
+_COMPILED: Final = COMPILED
 _BUTTON = re.compile(r"/[^\s{}]+(\{.*\})?", re.DOTALL)
 """What a button sends in place of words: `/name` or `/name{…}`."""
 
@@ -24,6 +27,11 @@ class Questions:
     def __init__(self, rules: AssistantRules) -> None:
         self._stop_words = frozenset(_words_of(rules.stop_words.values()))
         self._small_talk = _by_first_word(rules.small_talk.values())
+        chatty = {word for phrases in self._small_talk.values() for phrase in phrases for word in phrase}
+        words = self._stop_words | chatty
+        self._reader = reader_of(
+            frozenset((word, (word in self._stop_words) * STOP + (word in chatty) * MORE) for word in words)
+        )
         self._known: dict[str, tuple[bool, str]] = {}
 
     def key(self, text: str, message_id: str, is_question: bool | None) -> str:
@@ -36,6 +44,10 @@ class Questions:
             return ""
         if not text:
             return message_id
+        if _COMPILED:
+            words = self._reader.sorted_words(text)
+            if words is not None:  # so it is a question, unless there is no word
+                return words or (message_id if is_question else "")
         known = self._known.get(text)
         if known is None:
             known = self._read(text)

@@ -53,6 +53,26 @@ def fold_words(text: str) -> list[str]:
     return folded.decode("latin-1").split() if isinstance(folded, bytes) else folded
 
 
+@cache
+def alone() -> list[str | None]:
+    """Give what each character up to U+2FFF is folded to wherever it stands, parts of no word as spaces.
+
+    None stands where that depends on the neighbours: marks, and letters that are composed of others. For who folds
+    character by character. Built when first needed, in 20 ms.
+    """
+    return [_alone(chr(code)) for code in range(0x3000)]
+
+
+def _alone(character: str) -> str | None:
+    if any(_is_mark(one) or one in _JAMO for one in unicodedata.normalize("NFKC", character)):
+        return None
+    return "".join(one if _is_of_a_word(ord(one)) else " " for one in _normalized(character))
+
+
+_JAMO: Final = frozenset(map(chr, range(0x1100, 0x1200)))
+"""The only characters but marks that NFKC makes one with the one before."""
+
+
 def _words_of(folded: str) -> list[str]:
     separators_beyond, word, marks = _patterns()
     if len(folded.encode("utf-16-le", "surrogatepass")) > 2 * len(folded):

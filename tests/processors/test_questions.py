@@ -1,5 +1,6 @@
 # ruff: noqa: RUF001  (texts as people write them)
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from processors import questions
 from processors.questions import Questions
 from schemas.rules import AssistantRules, Rules
+from schemas.text import fold_words
 
 SHIPPED = Rules.load(None).default
 RULES = AssistantRules(
@@ -90,6 +92,33 @@ def test_a_stop_word_never_changes_the_key_of_what_has_other_words(said: list[st
     assert asked.key(" ".join(telling), "m", True) == asked.key(" ".join(more), "m", True)
 
 
+_said = st.sampled_from(
+    ["Hi", "there", "you", "go", "thank you", "IS", "le", "d’accord", "prix", "Straße", "где", "値段"]
+)
+_parts = st.one_of(
+    _said, separators, st.sampled_from(["/", "❤\ufe0f", "\ufe0f", "'", "e\u0301", "\ud800"]), st.text(max_size=2)
+)
+
+
+@given(st.lists(_parts, max_size=12).map("".join), st.sampled_from([None, True]))
+def test_a_key_is_what_the_contract_says(text: str, is_question: bool | None) -> None:
+    said = fold_words(text)
+    telling = [word for word in said if word not in {"the", "is", "of", "le", "est"}] or said
+    asks = is_question or not (_is_small_talk(said) or re.fullmatch(r"/[^\s{}]+(\{.*\})?", text.strip(), re.DOTALL))
+    wanted = " ".join(sorted(telling)) or "m" if asks or not text else ""
+    assert Questions(RULES).key(text, "m", is_question) == wanted
+
+
+def _is_small_talk(said: list[str]) -> bool:
+    phrases = sorted((fold_words(text) for texts in RULES.small_talk.values() for text in texts), key=len, reverse=True)
+    while said:
+        fitting = [phrase for phrase in phrases if said[: len(phrase)] == phrase]
+        if not fitting:
+            return False
+        said = said[len(fitting[0]) :]
+    return True
+
+
 @given(st.text())
 def test_no_text_is_too_strange(text: str) -> None:
     asked = Questions(SHIPPED)
@@ -156,8 +185,8 @@ def test_the_shipped_stop_words_keep_different_questions_apart(one: str, other: 
 def test_memory_is_bounded_and_forgetting_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "TEXTS_KNOWN", 3)
     asked = Questions(RULES)
-    keys = [asked.key(f"price {number}", "m", None) for number in range(10)]
-    assert keys == [f"{number} price" for number in range(10)]
-    assert len(asked._known) <= 3
-    asked.key("x" * (questions.TEXT_KNOWN_CHARACTERS + 1), "m", None)
+    keys = [asked.key(f"値段 {number}", "m", None) for number in range(10)]
+    assert keys == [f"{number} 値段" for number in range(10)]
+    assert 0 < len(asked._known) <= 3
+    asked.key("値" * (questions.TEXT_KNOWN_CHARACTERS + 1), "m", None)
     assert max(map(len, asked._known)) <= questions.TEXT_KNOWN_CHARACTERS
