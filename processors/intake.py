@@ -17,6 +17,7 @@ from processors.epoch import Epoch, Homeward, Origin
 from processors.measures import Metrics
 from processors.poison import Poison
 from processors.records import Producer, Record
+from processors.times import COMPILED, milliseconds
 from schemas.dead_letters import DeadLetter
 from schemas.events import FUTURE_TOLERANCE, LATEST_AT, ahead
 from schemas.facts import FactColumns
@@ -25,6 +26,7 @@ from schemas.partitioning import home_partitions
 from schemas.topics import HOPS_HEADER, LABELS, MAX_HOPS, TOPICS, topic_of
 from schemas.wire import WIRE, WireEvent, decode, decode_all
 
+_decode_all: Final = partial(decode_all, milliseconds=milliseconds) if COMPILED else decode_all
 _ALLOWED: Final = {topic.name: frozenset(WIRE[kind] for kind in topic.types) for topic in TOPICS}
 
 
@@ -101,7 +103,7 @@ class Intake:
 
     def _read_all(self, topic: str, records: Sequence[Record]) -> _Batch | None:
         """Read a batch in which nothing is wrong; None when something needs a look."""
-        decoded = decode_all([record.value or b"" for record in records])
+        decoded = _decode_all([record.value or b"" for record in records])
         if decoded is None:
             return None
         events, times = decoded

@@ -47,8 +47,8 @@ cdef class Reader:
         character=cython.Py_UCS4, length=cython.uint, word=cython.uint
     )
     cpdef str sorted_words(self, str text)
-    cdef inline unsigned int _kind(self, unsigned int code) noexcept
-    cdef inline unsigned int _write(self, unsigned int code, unsigned int length) noexcept
+    cdef unsigned int _kind(self, unsigned int code) noexcept
+    cdef unsigned int _write(self, unsigned int code, unsigned int length) noexcept
     cdef bint _end_word(self, unsigned int said, unsigned int length) noexcept
     @cython.locals(place=cython.uint)
     cdef void _insert(self, unsigned int word) noexcept

@@ -172,8 +172,20 @@ def decode(payload: bytes) -> tuple[WireEvent, int]:
     return (event, at) if at >= EARLIEST_AT else _by_contract(payload)
 
 
-def decode_all(payloads: list[bytes]) -> tuple[list[WireEvent], list[int]] | None:
-    """Read a whole batch, or None when any record of it needs a look of its own (see `decode`)."""
+def _milliseconds(times: Sequence[datetime | float]) -> list[int]:
+    return [
+        (at - _EPOCH) // _MILLISECOND if at.__class__ is datetime and at.tzinfo else epoch_ms(at)  # type: ignore[operator]
+        for at in times
+    ]
+
+
+def decode_all(
+    payloads: list[bytes], milliseconds: Callable[[Sequence[datetime | float]], list[int]] = _milliseconds
+) -> tuple[list[WireEvent], list[int]] | None:
+    """Read a whole batch, or None when any record of it needs a look of its own (see `decode`).
+
+    `milliseconds` says the same as `epoch_ms`, of many times.
+    """
     try:
         for payload in payloads:
             if not payload.isascii():
@@ -184,10 +196,7 @@ def decode_all(payloads: list[bytes]) -> tuple[list[WireEvent], list[int]] | Non
         strange = {event.assistant for event in events} - _assistants
         if strange and not all(not name or _is_assistant(name) for name in strange):
             return None
-        times = [
-            (at - _EPOCH) // _MILLISECOND if at.__class__ is datetime and at.tzinfo else epoch_ms(at)
-            for at in [event.at for event in events]
-        ]
+        times = milliseconds([event.at for event in events])
     except (msgspec.MsgspecError, ValueError, RecursionError, TypeError, AttributeError):
         return None
     return (events, times) if not times or min(times) >= EARLIEST_AT else None

@@ -42,7 +42,7 @@ def test_the_fold_means_the_same_when_it_is_interpreted() -> None:
     subprocess.run(plugin, cwd=ROOT, check=True, timeout=60)
     files = [
         f"tests/processors/test_{name}.py"
-        for name in ("fold", "reading", "questions", "fallbacks", "language", "worker_copies")
+        for name in ("fold", "reading", "times", "questions", "fallbacks", "language", "worker_copies")
     ]
     command = [sys.executable, "-m", "pytest", "-p", "tests.interpreted", "-q", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, check=False, timeout=280, capture_output=True, text=True)
