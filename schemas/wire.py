@@ -173,10 +173,7 @@ def decode(payload: bytes) -> tuple[WireEvent, int]:
 
 
 def _milliseconds(times: Sequence[datetime | float]) -> list[int]:
-    return [
-        (at - _EPOCH) // _MILLISECOND if at.__class__ is datetime and at.tzinfo else epoch_ms(at)  # type: ignore[operator]
-        for at in times
-    ]
+    return [(at - _EPOCH) // _MILLISECOND if at.__class__ is datetime and at.tzinfo else epoch_ms(at) for at in times]
 
 
 def decode_all(
