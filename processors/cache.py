@@ -48,13 +48,18 @@ class Cache:
         """Give a conversation, unpacked. Raises KeyError when it is not here."""
         found = self._all.get(key)
         if found is None:
-            found = self._unpack(key, self._packed[key])
-            self.put(found)
+            packed = self._packed.pop(key)
+            self._count_packed(-len(packed) - PACKED_BYTES)
+            found = self._unpack(key, packed)
+            self._add(found)
         return found
 
     def put(self, conversation: Conversation) -> None:
         """Add a conversation, as the most recent."""
         self.drop(conversation.key)
+        self._add(conversation)
+
+    def _add(self, conversation: Conversation) -> None:
         conversation.counted = conversation.size
         self.bytes += conversation.size
         self._all[conversation.key] = conversation
@@ -99,18 +104,19 @@ class Cache:
         So nothing has to be kept in order while conversations are written.
         """
         everything, share = self._all, self.limit * UNPACKED_SHARE
-        for one in [*everything.values()] * 2:  # the second time nobody has another chance
-            if self.bytes <= self.limit or self.bytes - self._packed_bytes <= share:
-                break
-            if not one.counted:
-                continue
-            if one.epoch > one.looked_at:
-                one.looked_at = one.epoch
-                everything[one.key] = everything.pop(one.key)
-                continue
-            self.drop(one.key)
-            packed = self._packed[one.key] = one.pack()
-            self._count_packed(len(packed) + PACKED_BYTES)
+        while self.bytes > self.limit and self.bytes - self._packed_bytes > share:
+            for one in [*islice(everything.values(), _PORTION)]:  # each comes a second time at most
+                del everything[one.key]
+                if one.epoch > one.looked_at:
+                    one.looked_at = one.epoch
+                    everything[one.key] = one
+                    continue
+                self.bytes -= one.counted
+                one.counted = 0
+                packed = self._packed[one.key] = one.pack()
+                self._count_packed(len(packed) + PACKED_BYTES)
+                if self.bytes <= self.limit or self.bytes - self._packed_bytes <= share:
+                    break
 
     def _count_packed(self, more: int) -> None:
         self._packed_bytes += more
