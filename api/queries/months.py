@@ -8,11 +8,12 @@ begin at another moment each time, and the days behind it are kept.
 """
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from api.queries.asking import Queries
@@ -21,12 +22,15 @@ from api.queries.conditions import Parts
 MONTH_ROWS: Final = 400_000
 """Months with fewer rows are asked about together with the next: reading so many takes as long as asking twice."""
 
-KEPT_VALUES: Final = 2_000_000
-"""So many rows of answers are kept, those that were asked for last; some 100 bytes each at most."""
+KEPT_BYTES: Final = 256 << 20
+"""So much of answers is kept, those that were asked for last."""
 
 _DAY: Final = timedelta(days=1)
-_ALWAYS: Final = 16
-"""What an answer counts, beside its rows."""
+_ALWAYS: Final = 2_048
+"""Bytes that an answer takes beside its rows: the question, mostly."""
+
+_WEIGHED: Final = 64
+"""So many rows of an answer are weighed, for all of them."""
 
 # Content and name: names come again when a table is made anew, contents where two months have the same rows.
 _PARTS: Final = """
@@ -36,6 +40,17 @@ _PARTS: Final = """
 """
 
 Answer = Sequence[tuple[Any, ...]]
+
+
+class Packed(Protocol):
+    """An answer in another form. `nbytes`: the memory that it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Weigh it."""
+
+
+P = TypeVar("P", bound=Packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,11 @@ class Month:
     newest: date
     parts: int
     rows: int
+
+    @property
+    def said(self) -> tuple[date, int]:
+        """What tells whether it changed, wherever it stands."""
+        return self.first, self.parts
 
     @property
     def last(self) -> date:
@@ -73,27 +93,48 @@ class Stretch:
         return sum(month.rows for month in self.months)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """An answer as it came. `nbytes` is estimated from some of its rows."""
+
+    rows: Answer
+    nbytes: int
+
+    @classmethod
+    def of(cls, rows: Answer) -> "_Plain":
+        some = rows[:: len(rows) // _WEIGHED + 1]
+        return cls(rows, sum(map(_weight, some)) * len(rows) // len(some) if some else 0)
+
+
+def _weight(value: object) -> int:
+    inner = sum(map(_weight, value)) if isinstance(value, tuple | list) else 0
+    return sys.getsizeof(value) + inner
+
+
 @dataclass(slots=True)
 class _Kept:
     """Answers by question, those asked for last at the end."""
 
-    answers: "OrderedDict[object, Answer]" = field(default_factory=OrderedDict)
+    answers: "OrderedDict[object, tuple[Any, int]]" = field(default_factory=OrderedDict)
     size: int = 0
 
-    def get(self, question: object) -> Answer | None:
-        answer = self.answers.get(question)
-        if answer is not None:
-            self.answers.move_to_end(question)
-        return answer
+    def get(self, question: object) -> Any:
+        """Give an answer; None where it is not known."""
+        found = self.answers.get(question)
+        if found is None:
+            return None
+        self.answers.move_to_end(question)
+        return found[0]
 
-    def put(self, question: object, answer: Answer) -> None:
-        if question in self.answers:
-            return
-        self.answers[question] = answer
-        self.size += len(answer) + _ALWAYS
-        while self.size > KEPT_VALUES:
-            _, gone = self.answers.popitem(last=False)
-            self.size -= len(gone) + _ALWAYS
+    def put(self, question: object, answer: Packed) -> None:
+        """Keep an answer, in place of a former one; what was asked for least lately makes room."""
+        _, former = self.answers.pop(question, (None, 0))
+        weight = answer.nbytes + _ALWAYS
+        self.answers[question] = answer, weight
+        self.size += weight - former
+        while self.size > KEPT_BYTES:
+            _, (_, gone) = self.answers.popitem(last=False)
+            self.size -= gone
 
 
 _kept: WeakKeyDictionary[Queries, _Kept] = WeakKeyDictionary()
@@ -107,20 +148,36 @@ async def months(queries: Queries) -> list[Month]:
     )
 
 
+def months_of(parts: Parts, standing: Sequence[Month]) -> list[Month]:
+    """Give the months that a selection can have rows of."""
+    start, end = parts.span
+    return [
+        month
+        for month in standing
+        if (start is None or _midnight(month.last + _DAY) > start) and (end is None or _midnight(month.first) < end)
+    ]
+
+
+def rows_of(parts: Parts, standing: Sequence[Month]) -> int:
+    """Say about how many rows a selection has by its days, deleted and former ones too."""
+    start, end = (None if at is None else at.astimezone(UTC).date() for at in parts.span)
+    rows = 0
+    for month in months_of(parts, standing):
+        last = month.newest if end is None else min(month.newest, end)
+        first = month.first if start is None else max(month.first, start)
+        rows += month.rows * max(0, (last - first).days + 1) // ((month.newest - month.first).days + 1)
+    return rows
+
+
 def stretches(parts: Parts, standing: Sequence[Month]) -> list[Stretch]:
     """Divide the days of a selection, the oldest first; one stretch that cannot be kept where dividing does not pay.
 
     It does not for a table of few rows, and for a search: what was said may change when no row does.
     """
-    start, end = parts.span
-    within = [
-        month
-        for month in standing
-        if (start is None or _midnight(month.last + _DAY) > start) and (end is None or _midnight(month.first) < end)
-    ]
-    if parts.searches or sum(month.rows for month in within) < MONTH_ROWS:
+    those = months_of(parts, standing)
+    if parts.searches or sum(month.rows for month in those) < MONTH_ROWS:
         return [Stretch(date.min, date.max, (), parts)]
-    return list(_divided(parts, within, start, end))
+    return list(_divided(parts, those, *parts.span))
 
 
 def _divided(parts: Parts, within: Sequence[Month], start: datetime | None, end: datetime | None) -> Iterator[Stretch]:
@@ -171,17 +228,51 @@ async def asked(
 
     The order of the rows of an answer is not kept.
     """
-    return await asyncio.gather(*(_asked(queries, one, write(one.parts), bound) for one in those))
+    return [one.rows for one in await packed(queries, those, write, bound, _Plain.of)]
 
 
-async def _asked(queries: Queries, stretch: Stretch, sql: str, bound: Mapping[str, object]) -> Answer:
-    parameters = {**stretch.parts.bound, **bound}
-    kept = _kept.setdefault(queries, _Kept())
-    question = (stretch.months, sql, repr(sorted(parameters.items())))
-    answer = kept.get(question) if stretch.months else None
-    if answer is None:
-        # Who answered, is told even where there is nothing: another replica's answer is not what these parts say.
-        ((host, answer),) = await queries.rows(f"SELECT hostName(), groupArray(tuple(*)) FROM ({sql})", parameters)
-        if stretch.months and all(month.host == host for month in stretch.months):
-            kept.put(question, answer)
-    return answer
+async def packed(
+    queries: Queries,
+    those: Sequence[Stretch],
+    write: Callable[[Parts], str],
+    bound: Mapping[str, object],
+    pack: Callable[[Answer], P],
+) -> list[P]:
+    """Ask as `asked` does, and keep what `pack` makes of the answers; one query is always packed in the same way."""
+
+    async def ask(stretch: Stretch) -> P:
+        sql = write(stretch.parts)
+        question = sql, said(stretch, bound)
+        found: P | None = known(queries, stretch, question)
+        if found is None:
+            host, answer = await ask_now(queries, stretch, sql, bound)
+            found = pack(answer)
+            keep(queries, stretch, question, host, found)
+        return found
+
+    return await asyncio.gather(*map(ask, those))
+
+
+async def ask_now(queries: Queries, stretch: Stretch, sql: str, bound: Mapping[str, object]) -> tuple[str, Answer]:
+    """Ask one stretch. Who answered, is told even where there is nothing, for `keep`."""
+    ((host, answer),) = await queries.rows(
+        f"SELECT hostName(), groupArray(tuple(*)) FROM ({sql})", {**stretch.parts.bound, **bound}
+    )
+    return host, answer
+
+
+def known(queries: Queries, stretch: Stretch, question: object) -> Any:
+    """Give what was kept of a stretch as it stands; None where nothing was."""
+    kept = _kept.get(queries)
+    return None if kept is None or not stretch.months else kept.get((stretch.months, question))
+
+
+def keep(queries: Queries, stretch: Stretch, question: object, host: str, answer: Packed) -> None:
+    """Keep an answer, if it can be: another replica's answer is not what these parts say."""
+    if stretch.months and all(month.host == host for month in stretch.months):
+        _kept.setdefault(queries, _Kept()).put((stretch.months, question), answer)
+
+
+def said(stretch: Stretch, bound: Mapping[str, object]) -> str:
+    """Write what is bound, to be part of a question."""
+    return repr(sorted({**stretch.parts.bound, **bound}.items()))

@@ -18,16 +18,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.problems import Problem
 from api.queries.asking import Queries
-from api.queries.conditions import TABLE, taken_apart
-from api.queries.months import asked, months, stretches
+from api.queries.conditions import TABLE, Parts, taken_apart
+from api.queries.months import months, months_of, rows_of, stretches
 from api.queries.selection import Selection
+from api.queries.tallies import TIME, ChangedError, Grouping, TooManyBucketsError, tallied
 
 DIMENSIONS: Final = ("language", "channel", "topic", "device", "location")
 DIMENSION_VALUES: Final = 20
 """So many of the largest values of a dimension are given."""
 
 AT_ONCE: Final = 2_000_000
-"""Of more each dimension is asked apart: exact medians hold every value, and all at once would go on on disk."""
+"""Of more rows each dimension is asked apart: exact medians hold every value, and all at once would go on on disk."""
+
+FEW_ROWS: Final = 250_000
+"""Of about so many rows everything is asked at once too: that takes less than adding up what is known of months."""
+
+ATTEMPTS: Final = 4
+"""So often are months asked, until they do not change meanwhile; then everything is asked at once."""
 
 MAX_BUCKETS: Final = 10_000
 """So many stretches of time at most: a year has 8,760 hours."""
@@ -93,6 +100,9 @@ class Statistics(Measures):
     )
 
 
+_MEASURABLE: Final = "c.closed AND c.user_messages > 0"
+"""Which conversations are measured."""
+
 _MEASURED: Final = """
     count() AS conversations, countIf(c.fallbacks > 0), countIf(NOT c.escalated), countIf(c.rating >= 4),
     countIf(isNotNull(c.rating)), countIf(c.label = 'positive'), countIf(c.label = 'negative'),
@@ -106,8 +116,11 @@ _STARTS: Final = {
 }
 """Seconds of hours; days, since 1970-01-01, of days and weeks: midnight is not the same everywhere, or not there."""
 
-_TIME: Final = "time"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_Row = tuple[Any, ...]
+"""`TIME`, a column, or '' for the whole; its value; when a stretch of time begins; the numbers of `_measures`."""
 
 
 async def statistics(
@@ -115,27 +128,19 @@ async def statistics(
 ) -> Statistics:
     """Measure; `selection.state` does not count, for what goes on is in no rate.
 
-    Raises Problem 422 when there would be more than `MAX_BUCKETS` stretches of time.
+    All of it is of one moment, except of more than `AT_ONCE` rows that change all the time, or have very many values in
+    a column. Raises Problem 422 when there would be more than `MAX_BUCKETS` stretches of time.
     """
     parts = taken_apart(selection, assistant, now).without("state")
-    those = stretches(parts, await months(queries))
-    counted = await asked(queries, those, lambda one: f"SELECT count() FROM {TABLE} WHERE {_all(one.whole)}", {})
-    size = sum(count for ((count,),) in counted)
-    passes: list[Sequence[str]] = [DIMENSIONS] if size <= AT_ONCE else [(), *((name,) for name in DIMENSIONS)]
-    bound = {**parts.bound, "zone": selection.zone}
-    answers = await asyncio.gather(
-        *(
-            queries.rows(_measuring(parts.whole, bucket, names, whole=not place), bound)
-            for place, names in enumerate(passes)
-        )
-    )
-    found = chain.from_iterable(answers)
+    found = await _by_months(queries, parts, bucket, selection.zone)
+    if found is None:
+        found = await _at_once(queries, parts, bucket, selection.zone)
     whole = Measures(**_measures((0, 0, 0, 0, 0, 0, 0, None, None)))
     times: dict[int, dict[str, Any]] = {}
     by: dict[str, list[DimensionRow]] = {name: [] for name in DIMENSIONS}
     for kind, value, start, *numbers in found:
         measured = _measures(numbers)
-        if kind == _TIME:
+        if kind == TIME:
             times[start] = measured
         elif kind:
             by[kind].append(DimensionRow(value=value, **measured))
@@ -152,16 +157,52 @@ async def statistics(
     )
 
 
-def _all(wanted: str) -> str:
-    """Say which conversations are measured."""
-    return f"c.closed AND c.user_messages > 0 AND {wanted}"
+async def _by_months(queries: Queries, parts: Parts, bucket: BucketSize, zone: str) -> list[_Row] | None:
+    """Add the months up; None where that does not pay, or they do not stand still. What is found is of one moment."""
+    grouping = Grouping(_MEASURABLE, _STARTS[bucket], zone, DIMENSIONS, DIMENSION_VALUES, MAX_BUCKETS)
+    standing = months_of(parts, await months(queries))
+    if rows_of(parts, standing) < FEW_ROWS:
+        return None
+    for _ in range(ATTEMPTS):
+        those = stretches(parts, standing)
+        if not any(one.months for one in those):
+            return None
+        before = standing
+        try:
+            found = await tallied(queries, those, grouping)
+            if found is None:
+                return None
+        except ChangedError:
+            found = None
+        except TooManyBucketsError:
+            raise _too_many(bucket) from None
+        standing = months_of(parts, await months(queries))
+        if found is not None and [one.said for one in standing] == [one.said for one in before]:
+            return [
+                (kind, "" if kind == TIME else value, value if kind == TIME else 0, *numbers)
+                for (kind, value), numbers in found.items()
+            ]
+    return None
+
+
+async def _at_once(queries: Queries, parts: Parts, bucket: BucketSize, zone: str) -> list[_Row]:
+    """Measure everything in one query; of very many rows each dimension in its own."""
+    rows = rows_of(parts, await months(queries))
+    passes: list[Sequence[str]] = [DIMENSIONS] if rows <= AT_ONCE else [(), *((name,) for name in DIMENSIONS)]
+    answers = await asyncio.gather(
+        *(
+            queries.rows(_measuring(parts.whole, bucket, names, whole=not place), {**parts.bound, "zone": zone})
+            for place, names in enumerate(passes)
+        )
+    )
+    return list(chain.from_iterable(answers))
 
 
 def _measuring(wanted: str, bucket: BucketSize, dimensions: Sequence[str], *, whole: bool) -> str:
     """Write the query: each value of these dimensions, and the whole and each stretch of time, in one pass."""
     groups = {name: (f"{name}_", f"{name}_") for name in dimensions}
     if whole:
-        groups[_TIME] = ("start_", "''")
+        groups[TIME] = ("start_", "''")
     kind = ", ".join(f"grouping({by}) = 0, '{name}'" for name, (by, _) in groups.items())
     value = ", ".join(f"grouping({by}) = 0, {value}" for by, value in groups.values())
     start = "toInt64(start_)" if whole else "toInt64(0)"
@@ -173,12 +214,12 @@ def _measuring(wanted: str, bucket: BucketSize, dimensions: Sequence[str], *, wh
                 FROM (
                     SELECT c.fallbacks, c.escalated, c.rating, c.label, c.duration_ms, c.queries,
                         {_STARTS[bucket]} AS start_, {", ".join(f"c.{name} AS {name}_" for name in DIMENSIONS)}
-                    FROM {TABLE} WHERE {_all(wanted)}
+                    FROM {TABLE} WHERE {_MEASURABLE} AND {wanted}
                 ) AS c
                 GROUP BY GROUPING SETS ({", ".join(sets)})
             )
         )
-        WHERE place <= if(kind = '{_TIME}', {MAX_BUCKETS + 1}, {DIMENSION_VALUES})
+        WHERE place <= if(kind = '{TIME}', {MAX_BUCKETS + 1}, {DIMENSION_VALUES})
     """
 
 

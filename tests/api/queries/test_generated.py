@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from api.queries import listing, months
+from api.queries import statistics as rates
 from api.queries.listing import Counts, Page, counts, list_page, neighbours, overview
 from api.queries.selection import Selection, State
 from api.queries.sorting import SORTS, Sort
@@ -176,11 +177,18 @@ async def test_a_walk_through_everything_meets_every_row_once(queries: ClickHous
     assert met == [(row["assistant"], row["conversation_id"]) for row in expected]
 
 
+@pytest.mark.parametrize("few", [pytest.param(0, id="added up"), pytest.param(1 << 40, id="at once")])
 @pytest.mark.parametrize("bucket", BucketSize)
 @pytest.mark.parametrize("seed", range(4))
 async def test_rates_are_what_looking_at_every_row_gives(
-    queries: ClickHouseQueries, brute: Brute, seed: int, bucket: BucketSize
+    queries: ClickHouseQueries,
+    brute: Brute,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    bucket: BucketSize,
+    few: int,
 ) -> None:
+    monkeypatch.setattr(rates, "FEW_ROWS", few)
     made = random.Random(f"{seed} {bucket}")
     items, _, only, _ = _combination(made) if seed else ([], None, None, None)
     items = [one for one in items if one[0] not in ("state", "zone")]

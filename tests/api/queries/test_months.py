@@ -134,14 +134,19 @@ async def test_a_facet_of_very_many_values_is_counted_at_once(
 
 
 def test_the_least_used_answers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_VALUES", 3 * 20)
+    answers = {name: module._Plain.of([(name, [1, 2, 3])] * 1_000) for name in "abcd"}
+    each = answers["a"].nbytes + module._ALWAYS
+    assert 100_000 < each < 400_000
+    monkeypatch.setattr(module, "KEPT_BYTES", 3 * each)
     kept = module._Kept()
-    for question in ("a", "b", "c"):
-        kept.put(question, [(question,)])
-    assert kept.get("a") == [("a",)]
-    kept.put("d", [("d",)])
+    for name in "abc":
+        kept.put(name, answers[name])
+    kept.put("a", answers["a"])
+    assert kept.size == 3 * each
+    kept.put("d", answers["d"])
     assert kept.get("b") is None
-    assert [kept.get(one) for one in ("a", "c", "d")] == [[("a",)], [("c",)], [("d",)]]
+    assert [kept.get(one) for one in "acd"] == [answers[one] for one in "acd"]
+    assert kept.size == 3 * each
 
 
 def _divided(query: dict[str, str]) -> list[tuple[str, str, int]]:
