@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.queries.asking import Queries
 from api.queries.conditions import FLAGS, SECTIONS, TABLE, VALUES, Parts, taken_apart
-from api.queries.months import Stretch, asked, months, stretches
+from api.queries.months import Stretch, asked
+from api.queries.searches import divided
 from api.queries.selection import MAX_VALUES, Section, Selection
 from api.queries.sorting import Cursor, Direction, Sort
 from schemas.conversation import COLUMNS, ConversationRow
@@ -25,6 +26,9 @@ FACET_VALUES: Final = 50
 
 NEAR_ROWS: Final = 50_000
 """Among about so many rows around the cursor, or before now, a page is sought before more of the table is read."""
+
+NEAR_DAYS: Final = 366
+"""So many days are near at most: by the few rows of a month that has just begun it would be the last century."""
 
 STRETCH_VALUES: Final = 2_000
 """So many values of a facet are added up over the months; where there are more, the whole is asked at once."""
@@ -88,7 +92,7 @@ async def list_page(
     """Give one page and how long the list is; a broken cursor raises Problem 400."""
     place = None if cursor is None else Cursor.parse(cursor, sort)
     parts = taken_apart(selection, assistant, now)
-    those = stretches(parts, await months(queries))
+    those = await divided(queries, parts)
     stretch, total = await asyncio.gather(
         _stretch(queries, parts, those, sort, place, limit), _total(queries, those, "count()")
     )
@@ -107,7 +111,7 @@ async def overview(
     """Give a page and its counts, asked side by side; the page's total is that of the counts."""
     place = None if cursor is None else Cursor.parse(cursor, sort)
     parts = taken_apart(selection, assistant, now)
-    those = stretches(parts, await months(queries))
+    those = await divided(queries, parts)
     stretch, counted = await asyncio.gather(
         _stretch(queries, parts, those, sort, place, limit), _counts(queries, parts, those)
     )
@@ -117,7 +121,7 @@ async def overview(
 async def counts(queries: Queries, selection: Selection, assistant: str | None, now: datetime) -> Counts:
     """Count sections, total, open and facets in one query, which reads the table once, or what is not known yet."""
     parts = taken_apart(selection, assistant, now)
-    return await _counts(queries, parts, stretches(parts, await months(queries)))
+    return await _counts(queries, parts, await divided(queries, parts))
 
 
 async def _counts(queries: Queries, parts: Parts, those: Sequence[Stretch]) -> Counts:
@@ -145,7 +149,7 @@ async def neighbours(
     """Give the keys before and behind a row in a list; the row itself need not be in it any more."""
     parts = taken_apart(selection, assistant, now)
     before, after = (Cursor.at(row, sort, direction) for direction in (Direction.BEFORE, Direction.AFTER))
-    those = stretches(parts, await months(queries))
+    those = await divided(queries, parts)
     previous, following, (total,), passed = await asyncio.gather(
         _seek(queries, parts, those, sort, before, 1),
         _seek(queries, parts, those, sort, after, 1),
@@ -267,7 +271,7 @@ async def _seek(
     forth = sort.descending == backwards  # from old to new
     since = None if place is None else sort.day_of(place.value)
     near = _days_near(those, since, forth=forth)
-    if near is not None and not parts.searches:
+    if near is not None and parts.search is None:
         rest = replace(parts, days=near)
         found = await queries.rows(write(rest), {**rest.bound, **bound})
         if len(found) == limit:
@@ -275,8 +279,8 @@ async def _seek(
     answer = list[_Place]()
     for one in those if forth else reversed(those):
         if since is None or (one.last >= since if forth else one.first <= since):
-            (more,) = await asked(queries, [one], write, {**bound, "page": limit - len(answer)})
-            answer += nearest(more)
+            (more,) = await asked(queries, [one], write, bound)
+            answer += nearest(more)[: limit - len(answer)]
             if len(answer) == limit:
                 break
     return answer
@@ -300,7 +304,7 @@ def _days_near(those: Sequence[Stretch], since: date | None, *, forth: bool) -> 
         return None
     one = within[-1]
     newest = max(month.newest for month in one.months)
-    days = 1 + NEAR_ROWS * ((newest - one.first).days + 1) // one.rows
+    days = min(1 + NEAR_ROWS * ((newest - one.first).days + 1) // one.rows, NEAR_DAYS)
     if since is None:  # what began in the future, by its clock, is new too
         return newest - days * _DAY, those[-1].last
     return (since, since + days * _DAY) if forth else (since - days * _DAY, since)

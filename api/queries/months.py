@@ -35,7 +35,7 @@ _WEIGHED: Final = 64
 # Content and name: names come again when a table is made anew, contents where two months have the same rows.
 _PARTS: Final = """
     SELECT partition, hostName(), max(max_date), sum(cityHash64(name, hash_of_all_files)), sum(rows)
-    FROM system.parts WHERE active AND rows > 0 AND database = currentDatabase() AND table = 'conversations'
+    FROM system.parts WHERE active AND rows > 0 AND database = currentDatabase() AND table = {table:String}
     GROUP BY partition
 """
 
@@ -86,6 +86,8 @@ class Stretch:
     months: tuple[Month, ...]
     parts: Parts
     """The selection, within these days."""
+    facts: tuple[Month, ...] = ()
+    """The months of `events` that it depends on as well."""
 
     @property
     def rows(self) -> int:
@@ -140,9 +142,9 @@ class _Kept:
 _kept: WeakKeyDictionary[Queries, _Kept] = WeakKeyDictionary()
 
 
-async def months(queries: Queries) -> list[Month]:
+async def months(queries: Queries, table: str = "conversations") -> list[Month]:
     """Give the months that have rows, the oldest first."""
-    found = await queries.rows(_PARTS)
+    found = await queries.rows(_PARTS, {"table": table})
     return sorted(
         (Month(date(int(month[:4]), int(month[4:]), 1), *rest) for month, *rest in found), key=lambda one: one.first
     )
@@ -158,11 +160,11 @@ def months_of(parts: Parts, standing: Sequence[Month]) -> list[Month]:
     ]
 
 
-def rows_of(parts: Parts, standing: Sequence[Month]) -> int:
+def rows_of(parts: Parts, those: Sequence[Month]) -> int:
     """Say about how many rows a selection has by its days, deleted and former ones too."""
     start, end = (None if at is None else at.astimezone(UTC).date() for at in parts.span)
     rows = 0
-    for month in months_of(parts, standing):
+    for month in months_of(parts, those):
         last = month.newest if end is None else min(month.newest, end)
         first = month.first if start is None else max(month.first, start)
         rows += month.rows * max(0, (last - first).days + 1) // ((month.newest - month.first).days + 1)
@@ -172,12 +174,17 @@ def rows_of(parts: Parts, standing: Sequence[Month]) -> int:
 def stretches(parts: Parts, standing: Sequence[Month]) -> list[Stretch]:
     """Divide the days of a selection, the oldest first; one stretch that cannot be kept where dividing does not pay.
 
-    It does not for a table of few rows, and for a search: what was said may change when no row does.
+    It does not for a table of few rows.
     """
     those = months_of(parts, standing)
-    if parts.searches or sum(month.rows for month in those) < MONTH_ROWS:
-        return [Stretch(date.min, date.max, (), parts)]
+    if sum(month.rows for month in those) < MONTH_ROWS:
+        return [at_once(parts)]
     return list(_divided(parts, those, *parts.span))
+
+
+def at_once(parts: Parts) -> Stretch:
+    """Leave the days of a selection together."""
+    return Stretch(date.min, date.max, (), parts)
 
 
 def _divided(parts: Parts, within: Sequence[Month], start: datetime | None, end: datetime | None) -> Iterator[Stretch]:
@@ -264,13 +271,13 @@ async def ask_now(queries: Queries, stretch: Stretch, sql: str, bound: Mapping[s
 def known(queries: Queries, stretch: Stretch, question: object) -> Any:
     """Give what was kept of a stretch as it stands; None where nothing was."""
     kept = _kept.get(queries)
-    return None if kept is None or not stretch.months else kept.get((stretch.months, question))
+    return None if kept is None or not stretch.months else kept.get((stretch.months, stretch.facts, question))
 
 
 def keep(queries: Queries, stretch: Stretch, question: object, host: str, answer: Packed) -> None:
     """Keep an answer, if it can be: another replica's answer is not what these parts say."""
-    if stretch.months and all(month.host == host for month in stretch.months):
-        _kept.setdefault(queries, _Kept()).put((stretch.months, question), answer)
+    if stretch.months and all(month.host == host for month in (*stretch.months, *stretch.facts)):
+        _kept.setdefault(queries, _Kept()).put((stretch.months, stretch.facts, question), answer)
 
 
 def said(stretch: Stretch, bound: Mapping[str, object]) -> str:

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.problems import Problem
 from api.queries.asking import Queries
 from api.queries.conditions import TABLE, Parts, taken_apart
-from api.queries.months import months, months_of, rows_of, stretches
+from api.queries.months import months, rows_of
+from api.queries.searches import divided, standing
 from api.queries.selection import Selection
 from api.queries.tallies import TIME, ChangedError, Grouping, TooManyBucketsError, tallied
 
@@ -160,14 +161,13 @@ async def statistics(
 async def _by_months(queries: Queries, parts: Parts, bucket: BucketSize, zone: str) -> list[_Row] | None:
     """Add the months up; None where that does not pay, or they do not stand still. What is found is of one moment."""
     grouping = Grouping(_MEASURABLE, _STARTS[bucket], zone, DIMENSIONS, DIMENSION_VALUES, MAX_BUCKETS)
-    standing = months_of(parts, await months(queries))
-    if rows_of(parts, standing) < FEW_ROWS:
+    now = await standing(queries, parts)
+    if rows_of(parts, now.months) < FEW_ROWS:
         return None
     for _ in range(ATTEMPTS):
-        those = stretches(parts, standing)
+        those, before = await divided(queries, parts, now), now
         if not any(one.months for one in those):
             return None
-        before = standing
         try:
             found = await tallied(queries, those, grouping)
             if found is None:
@@ -176,8 +176,8 @@ async def _by_months(queries: Queries, parts: Parts, bucket: BucketSize, zone: s
             found = None
         except TooManyBucketsError:
             raise _too_many(bucket) from None
-        standing = months_of(parts, await months(queries))
-        if found is not None and [one.said for one in standing] == [one.said for one in before]:
+        now = await standing(queries, parts)
+        if found is not None and now.is_as(before):
             return [
                 (kind, "" if kind == TIME else value, value if kind == TIME else 0, *numbers)
                 for (kind, value), numbers in found.items()

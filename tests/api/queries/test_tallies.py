@@ -17,6 +17,7 @@ from sinks.clickhouse_queries import ClickHouseQueries
 from sinks.clickhouse_writer import ClickHouseWriter
 from sinks.connection import Database
 from tests.api.queries.brute import by_bucket, by_value, measures
+from tests.api.queries.overheard import Overheard
 from tests.builders import DAY, HOUR
 from tests.sinks.building import row, rows
 
@@ -24,23 +25,6 @@ NOW = datetime(2026, 11, 24, 10, 17, 33, 123_000, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp()) * 1_000 + 123
 ZONES = ("UTC", "Europe/Madrid", "Asia/Kolkata", "America/St_Johns")
 SPANS = ({}, {"range": "month"}, {"range": "year"}, {"range": "custom", "from": "2026-09-07T11:30", "to": "2026-11-02"})
-
-
-class Overheard(ClickHouseQueries):
-    """Queries that are counted, and may have something happen before they are asked."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self.asked: list[str] = []
-        self.before: dict[str, Any] = {}
-
-    async def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
-        if "system.parts" not in sql:
-            self.asked.append(sql)
-        for said, happen in self.before.items():
-            if said in sql:
-                happen()
-        return await super().rows(sql, parameters)
 
 
 class Table:
