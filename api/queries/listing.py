@@ -28,7 +28,7 @@ NEAR_ROWS: Final = 50_000
 """Among about so many rows around the cursor, or before now, a page is sought before more of the table is read."""
 
 NEAR_DAYS: Final = 366
-"""So many days are near at most: by the few rows of a month that has just begun it would be the last century."""
+"""So many days are near at most: by the one row of a month to come it would be before all time."""
 
 STRETCH_VALUES: Final = 2_000
 """So many values of a facet are added up over the months; where there are more, the whole is asked at once."""
@@ -302,12 +302,27 @@ def _days_near(those: Sequence[Stretch], since: date | None, *, forth: bool) -> 
     within = [one for one in those if one.rows and (since is None or one.first <= since)]
     if not within:
         return None
-    one = within[-1]
-    newest = max(month.newest for month in one.months)
-    days = min(1 + NEAR_ROWS * ((newest - one.first).days + 1) // one.rows, NEAR_DAYS)
-    if since is None:  # what began in the future, by its clock, is new too
-        return newest - days * _DAY, those[-1].last
-    return (since, since + days * _DAY) if forth else (since - days * _DAY, since)
+    newest = max(month.newest for month in within[-1].months)
+    if since is not None and forth:
+        return since, since + _days_with(NEAR_ROWS, within[-1])
+    last = newest if since is None else min(since, newest)
+    first, wanted = last, float(NEAR_ROWS)
+    for one in reversed(within):  # a month that has just begun has few: those before have the rest
+        last = min(last, one.last)
+        first = max(one.first, last - _days_with(wanted, one))
+        wanted -= ((last - one.first).days + 1) * _rows_a_day(one)
+        if wanted <= 0:
+            break
+    return first, those[-1].last if since is None else since  # what began in the future, by its clock, is new too
+
+
+def _days_with(rows: float, one: Stretch) -> timedelta:
+    return min(1 + int(rows / _rows_a_day(one)), NEAR_DAYS) * _DAY
+
+
+def _rows_a_day(one: Stretch) -> float:
+    first, newest = one.months[0].first, max(month.newest for month in one.months)
+    return one.rows / ((newest - first).days + 1)
 
 
 async def _total(queries: Queries, those: Sequence[Stretch], *counted: str) -> list[int]:
