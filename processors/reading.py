@@ -55,6 +55,8 @@ class Reader:
 
     They stand in the text as whole words in a row. It is the automaton of Aho and Corasick over characters; a phrase
     begins and ends with a separator, and several separators are one.
+
+    Compiled, a call does not let go of the interpreter's lock, so threads may share one and its buffers.
     """
 
     def __init__(self, phrases: Mapping[str, int]) -> None:
