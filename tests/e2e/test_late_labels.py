@@ -8,8 +8,8 @@ from tests.e2e.rows import differences, of_the_oracle
 from tests.waiting import until
 
 LABELLED = 200
-OTHERS = 24_000
-"""More than a worker keeps in 16 MiB: whatever came before them is gone from its memory."""
+OTHERS = 60_000
+"""More than a worker keeps in 16 MiB, packed: whatever came before them is gone from its memory."""
 
 
 def conversation(number: int) -> list[bytes]:
